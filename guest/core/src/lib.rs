@@ -1,1 +1,5 @@
-//! The proxy core.
+//! The proxy core: protocols, grids, caches, sources and images. It knows neither WASI nor sockets; see `platform`.
+#![forbid(unsafe_code)]
+
+pub mod http;
+pub mod platform;

@@ -1,0 +1,3 @@
+//! The configuration: what the YAML says, checked and compiled.
+
+pub mod model;

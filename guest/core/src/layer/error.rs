@@ -1,0 +1,39 @@
+//! Why a layer could not answer, sorted by who is at fault.
+
+use crate::http::HttpFailure;
+use crate::platform::FileError;
+
+/// Errors of sources, caches and layers.
+#[derive(Debug, thiserror::Error)]
+pub enum LayerError {
+    /// An upstream server did not answer, or not with an image. The text is meant for clients.
+    #[error("{message}")]
+    Source { message: String, status: Option<u16> },
+    /// The box asked for is not one we answer (too many tiles, not a tile, transformation impossible).
+    #[error("{message}")]
+    InvalidBBox { message: String },
+    /// Another request held the tile's lock for too long.
+    #[error("timed out waiting for the lock of tile {tile}")]
+    LockTimeout { tile: String },
+    /// The configuration uses something that this version does not have.
+    #[error("not supported yet: {what}")]
+    NotSupported { what: String },
+    #[error(transparent)]
+    File(#[from] FileError),
+    #[error(transparent)]
+    Image(#[from] crate::image::ImageError),
+    #[error(transparent)]
+    Srs(#[from] crate::srs::SrsError),
+}
+
+impl LayerError {
+    /// A failed request to an upstream server, as MapProxy words it for clients: without the URL when details are hidden.
+    pub fn upstream(url: &str, failure: &HttpFailure, hide_details: bool) -> Self {
+        let message = if hide_details {
+            "HTTP Error (see logs for URL and reason).".to_owned()
+        } else {
+            format!("HTTP Error \"{url}\": {failure}")
+        };
+        Self::Source { message, status: None }
+    }
+}

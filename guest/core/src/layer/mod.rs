@@ -1,0 +1,57 @@
+//! The interface of everything that draws: sources, caches, and what wraps them. (MapProxy: `layer/map_layer.py`.)
+//!
+//! "Nothing there" (outside a coverage or a resolution range) is `Ok(None)`; a failure is an `Err`.
+
+use crate::config::model::{MapExtent, ResRange};
+use crate::image::MapImage;
+use crate::query::{InfoQuery, LegendQuery, MapQuery};
+
+mod error;
+mod info;
+
+pub use error::LayerError;
+pub use info::{FeatureInfo, InfoKind};
+
+/// Something that answers map queries.
+pub trait MapLayer: std::fmt::Debug {
+    /// The map, or `None` where this layer has nothing.
+    fn get_map(&self, query: &MapQuery) -> Result<Option<MapImage>, LayerError>;
+
+    /// Information about a point; `None` where this layer cannot tell.
+    fn get_info(&self, _query: &InfoQuery) -> Result<Option<FeatureInfo>, LayerError> {
+        Ok(None)
+    }
+
+    /// The legend; `None` where this layer has none.
+    fn get_legend(&self, _query: &LegendQuery) -> Result<Option<MapImage>, LayerError> {
+        Ok(None)
+    }
+
+    /// Box outside of which there is nothing.
+    fn extent(&self) -> Option<&MapExtent> {
+        None
+    }
+
+    fn res_range(&self) -> Option<ResRange> {
+        None
+    }
+
+    /// Its map of this query covers whatever lies below it completely.
+    fn is_opaque(&self, _query: &MapQuery) -> bool {
+        false
+    }
+
+    /// Whether it can draw meta tiles, that is, boxes of any size.
+    fn supports_meta_tiles(&self) -> bool {
+        true
+    }
+
+    /// One request for this layer and `above` together, if both are layers of the same WMS that agree in everything
+    /// else (MapProxy: `combined_layer`). `None`: they are asked one by one.
+    fn combine(&self, _above: &dyn MapLayer, _query: &MapQuery) -> Option<Box<dyn MapLayer>> {
+        None
+    }
+
+    /// What [`MapLayer::combine`] of a WMS source looks at in the layer above it.
+    fn as_any(&self) -> &dyn std::any::Any;
+}
