@@ -213,8 +213,8 @@ pub struct TmsService {
     pub use_grid_names: bool,
     /// `tms.origin` for `/tiles`; unset: the grid's own
     pub origin: Option<crate::grid::Origin>,
-    pub title: String,
-    pub abstract_text: Option<String>,
+    /// `md`, filled up from `services.wms.md`: title, abstract, keywords and contact of the capabilities
+    pub md: ServiceMetadata,
 }
 
 /// `services.kml`
