@@ -27,6 +27,18 @@ pub trait MapLayer: std::fmt::Debug {
         Ok(None)
     }
 
+    /// Width and height in pixels of the legend as stored, without asking any server; `None` where that is not known.
+    /// (Capabilities tell it where they can.)
+    fn stored_legend_size(&self) -> Option<(u32, u32)> {
+        None
+    }
+
+    /// Names of request parameters whose values it wants to find in [`MapQuery::dimensions`]
+    /// (`forward_req_params`); names compare without case.
+    fn forwarded_params(&self) -> &[String] {
+        &[]
+    }
+
     /// Box outside of which there is nothing.
     fn extent(&self) -> Option<&MapExtent> {
         None
