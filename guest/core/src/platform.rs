@@ -8,6 +8,11 @@ use std::time::Duration;
 
 use crate::http::{HttpFailure, HttpReply, HttpRequest};
 
+#[cfg(any(test, feature = "native"))]
+pub mod memory;
+#[cfg(any(test, feature = "native"))]
+pub mod native;
+
 /// Everything a request needs from outside.
 pub trait Platform: fmt::Debug {
     fn files(&self) -> &dyn Files;
