@@ -1,6 +1,7 @@
 //! The proxy core: protocols, grids, caches, sources and images. It knows neither WASI nor sockets; see `platform`.
 #![forbid(unsafe_code)]
 
+pub mod config;
 pub mod http;
 pub mod lock;
 pub mod platform;

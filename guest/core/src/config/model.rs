@@ -598,3 +598,12 @@ pub struct OnErrorRule {
     pub cache: bool,
     pub authorize_stale: bool,
 }
+
+/// How a tile layer can be addressed: the pieces beside the layer's name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TileLayerKey {
+    /// name of the grid, as in the segment's name `<layer>/<grid>`
+    pub grid: String,
+    /// `EPSG900913`
+    pub srs_path: String,
+}
