@@ -1,6 +1,8 @@
 //! Requests as clients send them: query parameters and the OGC messages made of them. Parsed once into types the
 //! services can trust. (MapProxy: `request/`.)
 
+mod base;
 mod params;
 
+pub use base::PublicAddress;
 pub use params::{QueryParams, form_encode, percent_decode};

@@ -1,0 +1,12 @@
+//! The protocols towards clients: each service parses its requests, asks layers and tile managers, and answers.
+//! (MapProxy: `service/`.)
+
+pub mod cache_headers;
+mod context;
+pub mod demo;
+pub mod index;
+pub mod kml;
+pub mod tile;
+pub mod wmts;
+
+pub use context::Context;
