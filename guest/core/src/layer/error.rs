@@ -10,8 +10,13 @@ pub enum LayerError {
     #[error("{message}")]
     Source { message: String, status: Option<u16> },
     /// The box asked for is not one we answer (too many tiles, not a tile, transformation impossible).
+    /// Clients read `Request too large or invalid BBOX. (<message>)`.
     #[error("{message}")]
     InvalidBBox { message: String },
+    /// What was asked for cannot be told from the cache (WMS-C: other format or size than the tiles have).
+    /// Clients read `Invalid request: <message>`.
+    #[error("{message}")]
+    InvalidRequest { message: String },
     /// Another request held the tile's lock for too long.
     #[error("timed out waiting for the lock of tile {tile}")]
     LockTimeout { tile: String },
