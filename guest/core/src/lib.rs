@@ -2,7 +2,10 @@
 #![forbid(unsafe_code)]
 
 pub mod config;
+pub mod coverage;
+pub mod grid;
 pub mod http;
 pub mod lock;
 pub mod platform;
 pub mod request;
+pub mod srs;

@@ -1,0 +1,193 @@
+//! [`Srs`]: one coordinate reference system, known by its code (`SRS` of MapProxy's `srs.py`).
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::{Arc, OnceLock};
+
+use proj4rs::Proj;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use super::epsg::{self, Definition};
+use super::transformer::Transformer;
+use super::{BBox, METERS_PER_DEGREE, SrsError};
+
+/// Half the width of the world in Web Mercator: π · 6378137.
+pub(super) const MERCATOR_EXTENT: f64 = 20_037_508.342_789_244;
+
+/// A coordinate reference system.
+///
+/// Two systems are equal if their projections are: `EPSG:900913`, `EPSG:3857`, `EPSG:102100` and `EPSG:102113` all
+/// are, and `CRS:84` equals `EPSG:4326` (but differs in [axis order](Srs::is_axis_order_ne)). [`Srs::code`] keeps the
+/// spelling, which is what is sent to sources and listed in capabilities.
+///
+/// Cloning is cheap; the projection itself is set up when the first point is transformed. Serialised as the code.
+#[derive(Clone)]
+pub struct Srs(Arc<Inner>);
+
+struct Inner {
+    code: Box<str>,
+    identity: Identity,
+    definition: Definition,
+    proj: OnceLock<Result<Proj, SrsError>>,
+}
+
+/// What makes two systems the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Identity {
+    /// Longitude and latitude on WGS 84: `EPSG:4326`, `CRS:84`.
+    Wgs84,
+    /// The spherical Mercator projection of web maps: `EPSG:3857` and its older names.
+    WebMercator,
+    /// Any other EPSG code.
+    Epsg(u32),
+    /// A system of another body: authority `IAU_2015`.
+    Iau(u32),
+}
+
+impl Srs {
+    /// Finds the system named by `code`: `EPSG:n` (any case), `n`, `CRS:84`, `OGC:CRS84`,
+    /// `urn:ogc:def:crs:EPSG::n`, `http://www.opengis.net/def/crs/EPSG/0/n`, `IAU_2015:n`.
+    pub fn new(code: &str) -> Result<Self, SrsError> {
+        let code = code.trim();
+        let unknown = || SrsError::UnknownCode { code: code.to_owned() };
+        let upper = code.to_ascii_uppercase();
+        let (identity, definition) = epsg::find(&upper).ok_or_else(unknown)?;
+        let code = if upper.bytes().all(|b| b.is_ascii_digit()) {
+            format!("EPSG:{upper}")
+        } else {
+            upper
+        };
+        Ok(Self(Arc::new(Inner {
+            code: code.into_boxed_str(),
+            identity,
+            definition,
+            proj: OnceLock::new(),
+        })))
+    }
+
+    /// `EPSG:4326`, longitude and latitude on WGS 84.
+    pub fn wgs84() -> Self {
+        Self::new("EPSG:4326").expect("EPSG:4326 is known")
+    }
+
+    /// `EPSG:3857`, Web Mercator.
+    pub fn web_mercator() -> Self {
+        Self::new("EPSG:3857").expect("EPSG:3857 is known")
+    }
+
+    /// The code as it was given, in upper case: `EPSG:3857`, `EPSG:900913`, `CRS:84`.
+    pub fn code(&self) -> &str {
+        &self.0.code
+    }
+
+    /// The EPSG number, if the code is one of EPSG's (or the customary 900913, 102100, 102113).
+    pub fn epsg(&self) -> Option<u32> {
+        epsg::epsg_number(&self.0.code)
+    }
+
+    /// Whether coordinates are degrees of longitude and latitude.
+    pub fn is_latlong(&self) -> bool {
+        self.0.definition.is_latlong()
+    }
+
+    /// Whether the authority lists northing (or latitude) before easting, so that WMS 1.3.0 and WMTS messages carry
+    /// `y, x`.
+    pub fn is_axis_order_ne(&self) -> bool {
+        self.0.definition.north_first
+    }
+
+    /// Whether this is the spherical Mercator projection of web maps.
+    pub fn is_mercator(&self) -> bool {
+        self.0.identity == Identity::WebMercator
+    }
+
+    /// Metres per coordinate unit: 111319.49 for degrees, else what the definition says (0.3048 for feet).
+    pub fn meters_per_unit(&self) -> f64 {
+        if self.is_latlong() {
+            METERS_PER_DEGREE
+        } else {
+            self.0.definition.to_meter()
+        }
+    }
+
+    /// Transforms one point, x east; `None` where the target projection has no image of it.
+    pub fn transform_point(&self, to: &Self, x: f64, y: f64) -> Option<(f64, f64)> {
+        Transformer::new(self, to).ok()?.point(x, y)
+    }
+
+    /// Transforms points in place, x east; points without an image become infinite.
+    pub fn transform_points(&self, to: &Self, points: &mut [(f64, f64)]) {
+        match Transformer::new(self, to) {
+            Ok(transformer) => transformer.points(points),
+            Err(_unsupported) => points.fill((f64::INFINITY, f64::INFINITY)),
+        }
+    }
+
+    /// The box around 16 points on the edge of `bbox` after transformation. Points without an image are left out.
+    ///
+    /// From `EPSG:4326` to Web Mercator, edges at or beyond ±180° and ±85.06° become exactly ±20037508.342789244.
+    pub fn transform_bbox(&self, to: &Self, bbox: BBox) -> Result<BBox, SrsError> {
+        self.transform_bbox_with(to, bbox, 16)
+    }
+
+    /// As [`transform_bbox`](Self::transform_bbox), with `points` points on the edge (at least the four corners).
+    pub fn transform_bbox_with(&self, to: &Self, bbox: BBox, points: usize) -> Result<BBox, SrsError> {
+        Transformer::new(self, to)?.bbox(bbox, points)
+    }
+
+    /// The projection, set up on first use.
+    pub(super) fn proj(&self) -> Result<&Proj, SrsError> {
+        self.0
+            .proj
+            .get_or_init(|| self.0.definition.to_proj(&self.0.code))
+            .as_ref()
+            .map_err(Clone::clone)
+    }
+
+    pub(super) fn identity(&self) -> Identity {
+        self.0.identity
+    }
+
+    pub(super) fn definition(&self) -> &Definition {
+        &self.0.definition
+    }
+}
+
+impl PartialEq for Srs {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.identity == other.0.identity
+    }
+}
+
+impl Eq for Srs {}
+
+impl Hash for Srs {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.identity.hash(state);
+    }
+}
+
+impl fmt::Debug for Srs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Srs({})", self.0.code)
+    }
+}
+
+impl fmt::Display for Srs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0.code)
+    }
+}
+
+impl Serialize for Srs {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0.code)
+    }
+}
+
+impl<'de> Deserialize<'de> for Srs {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let code = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+        Self::new(&code).map_err(de::Error::custom)
+    }
+}

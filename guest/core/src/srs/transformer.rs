@@ -1,0 +1,226 @@
+//! Transformations between two systems, with exact closed forms for the pairs that web maps use all the time.
+
+use std::f64::consts::{FRAC_PI_2, PI};
+use std::fmt;
+
+use proj4rs::transform::{Transform, TransformClosure, transform};
+
+use super::reference::{Identity, MERCATOR_EXTENT};
+use super::{BBox, Srs, SrsError};
+
+/// Radius of the Web Mercator sphere in metres.
+const RADIUS: f64 = 6_378_137.0;
+
+/// A transformation from one system to another, prepared once and used for many points.
+pub struct Transformer {
+    from: Srs,
+    to: Srs,
+    method: Method,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Method {
+    Identity,
+    Wgs84ToMercator,
+    MercatorToWgs84,
+    General,
+}
+
+impl Transformer {
+    /// Prepares the transformation; fails if one of the projections is not implemented.
+    pub fn new(from: &Srs, to: &Srs) -> Result<Self, SrsError> {
+        let method = match (from.identity(), to.identity()) {
+            (a, b) if a == b => Method::Identity,
+            (Identity::Wgs84, Identity::WebMercator) => Method::Wgs84ToMercator,
+            (Identity::WebMercator, Identity::Wgs84) => Method::MercatorToWgs84,
+            _ => {
+                from.proj()?;
+                to.proj()?;
+                Method::General
+            }
+        };
+        Ok(Self {
+            from: from.clone(),
+            to: to.clone(),
+            method,
+        })
+    }
+
+    /// Whether points come out as they went in.
+    pub fn is_identity(&self) -> bool {
+        self.method == Method::Identity
+    }
+
+    /// Transforms one point, x east; `None` where there is no image of it.
+    pub fn point(&self, x: f64, y: f64) -> Option<(f64, f64)> {
+        let mut points = [(x, y)];
+        self.points(&mut points);
+        let [(x, y)] = points;
+        (x.is_finite() && y.is_finite()).then_some((x, y))
+    }
+
+    /// Transforms points in place, x east; points without an image become infinite.
+    pub fn points(&self, points: &mut [(f64, f64)]) {
+        match self.method {
+            Method::Identity => {}
+            Method::Wgs84ToMercator => {
+                for point in points {
+                    *point = wgs84_to_mercator(point.0, point.1);
+                }
+            }
+            Method::MercatorToWgs84 => {
+                for point in points {
+                    *point = mercator_to_wgs84(point.0, point.1);
+                }
+            }
+            Method::General => self.general(points),
+        }
+    }
+
+    /// The box around `points` points on the edge of `bbox` after transformation, see [`Srs::transform_bbox`].
+    pub fn bbox(&self, bbox: BBox, points: usize) -> Result<BBox, SrsError> {
+        if self.is_identity() {
+            return Ok(bbox);
+        }
+        let mut envelope = envelope_points(&bbox, points);
+        self.points(&mut envelope);
+        let mut result = BBox::around(envelope).ok_or_else(|| SrsError::Transformation {
+            bbox,
+            from: self.from.code().to_owned(),
+            to: self.to.code().to_owned(),
+        })?;
+        if self.method == Method::Wgs84ToMercator {
+            if bbox.minx <= -180.0 {
+                result.minx = -MERCATOR_EXTENT;
+            }
+            if bbox.miny <= -85.06 {
+                result.miny = -MERCATOR_EXTENT;
+            }
+            if bbox.maxx >= 180.0 {
+                result.maxx = MERCATOR_EXTENT;
+            }
+            if bbox.maxy >= 85.06 {
+                result.maxy = MERCATOR_EXTENT;
+            }
+        }
+        Ok(result)
+    }
+
+    fn general(&self, points: &mut [(f64, f64)]) {
+        let (Ok(from), Ok(to)) = (self.from.proj(), self.to.proj()) else {
+            points.fill((f64::INFINITY, f64::INFINITY));
+            return;
+        };
+        for point in points {
+            let (mut x, mut y) = *point;
+            if from.is_latlong() {
+                (x, y) = (x.to_radians(), y.to_radians());
+            }
+            let mut moved = Point { x, y };
+            *point = match transform(from, to, &mut moved) {
+                Ok(()) if to.is_latlong() => (moved.x.to_degrees(), moved.y.to_degrees()),
+                Ok(()) => (moved.x, moved.y),
+                Err(_no_image) => (f64::INFINITY, f64::INFINITY),
+            };
+        }
+    }
+}
+
+impl fmt::Debug for Transformer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Transformer({} -> {}, {:?})", self.from, self.to, self.method)
+    }
+}
+
+struct Point {
+    x: f64,
+    y: f64,
+}
+
+impl Transform for Point {
+    fn transform_coordinates<F: TransformClosure>(&mut self, f: &mut F) -> proj4rs::errors::Result<()> {
+        let (x, y, _) = f(self.x, self.y, 0.0)?;
+        (self.x, self.y) = (x, y);
+        Ok(())
+    }
+}
+
+fn wgs84_to_mercator(lon: f64, lat: f64) -> (f64, f64) {
+    let (lam, phi) = (lon.to_radians(), lat.to_radians());
+    if phi.abs() > FRAC_PI_2 + 1e-12 || !(lam.is_finite() && phi.is_finite()) {
+        return (f64::INFINITY, f64::INFINITY);
+    }
+    (RADIUS * wrap_longitude(lam), RADIUS * mercator_y(phi))
+}
+
+fn mercator_to_wgs84(x: f64, y: f64) -> (f64, f64) {
+    let lam = wrap_longitude(x / RADIUS);
+    (lam.to_degrees(), mercator_phi(y / RADIUS).to_degrees())
+}
+
+/// asinh(tan φ), the ordinate of spherical Mercator on the unit sphere.
+fn mercator_y(phi: f64) -> f64 {
+    phi.tan().asinh()
+}
+
+fn mercator_phi(y: f64) -> f64 {
+    y.sinh().atan()
+}
+
+/// Brings a longitude into -π..=π, leaving values within it untouched.
+fn wrap_longitude(lam: f64) -> f64 {
+    if lam.abs() <= PI {
+        return lam;
+    }
+    let shifted = lam + PI;
+    shifted - 2.0 * PI * (shifted / (2.0 * PI)).floor() - PI
+}
+
+/// Points on the edge of `bbox`, counter-clockwise from the lower left corner, evenly spaced on each side.
+fn envelope_points(bbox: &BBox, points: usize) -> Vec<(f64, f64)> {
+    let between = points.saturating_sub(4).div_ceil(4);
+    let BBox { minx, miny, maxx, maxy } = *bbox;
+    let steps = between + 1;
+    let x_step = (maxx - minx) / steps as f64;
+    let y_step = (maxy - miny) / steps as f64;
+    let mut envelope = Vec::with_capacity(4 * steps);
+    envelope.extend((0..steps).map(|i| (minx + i as f64 * x_step, miny)));
+    envelope.extend((0..steps).map(|i| (maxx, miny + i as f64 * y_step)));
+    envelope.extend((0..steps).map(|i| (maxx - i as f64 * x_step, maxy)));
+    envelope.extend((0..steps).map(|i| (minx, maxy - i as f64 * y_step)));
+    envelope
+}
+
+/// A transformation that treats the axes apart, see [`separable`].
+pub struct AxisMappings {
+    transformer: Transformer,
+}
+
+impl AxisMappings {
+    /// The target x of a source x.
+    pub fn x(&self, x: f64) -> f64 {
+        self.transformer.point(x, 0.0).map_or(f64::NAN, |p| p.0)
+    }
+
+    /// The target y of a source y.
+    pub fn y(&self, y: f64) -> f64 {
+        self.transformer.point(0.0, y).map_or(f64::NAN, |p| p.1)
+    }
+}
+
+impl fmt::Debug for AxisMappings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AxisMappings({:?})", self.transformer)
+    }
+}
+
+/// The transformation as x → x and y → y, if it is one: between systems whose meridians and parallels are straight
+/// and parallel to the axes (geographic, Mercator, plate carrée) on the same datum. An image is then warped row by row.
+pub fn separable(from: &Srs, to: &Srs) -> Option<AxisMappings> {
+    if from != to && !(from.definition().is_cylindrical() && to.definition().is_cylindrical()) {
+        return None;
+    }
+    Some(AxisMappings {
+        transformer: Transformer::new(from, to).ok()?,
+    })
+}
