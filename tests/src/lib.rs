@@ -1,1 +1,3 @@
-//! End-to-end harness.
+//! The sample WMS, and what the end-to-end tests stand on.
+
+pub mod sample;

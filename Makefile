@@ -1,0 +1,95 @@
+# Recipes. `make` alone lists them. They install what is missing: the wasm target through rustup, Debian packages
+# through apt-get (as root or by sudo), JavaScript and data through npm and pip.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+target := $(or $(CARGO_TARGET_DIR),target)
+component := $(target)/wasm32-wasip2/component/mapproxy.wasm
+demo := guest/core/demo
+
+# with-tool COMMAND PACKAGE: installs a Debian package unless its command is there
+with_tool = command -v $(1) > /dev/null || { \
+	echo "$(1) is missing: installing the Debian package $(2)"; \
+	as_root=; if [ "$$(id -u)" != 0 ]; then as_root=sudo; fi; \
+	if ! command -v apt-get > /dev/null || { [ -n "$$as_root" ] && ! command -v sudo > /dev/null; }; then \
+		echo "please install $(1) (Debian package $(2)) and try again" >&2; exit 1; fi; \
+	$$as_root apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$as_root apt-get install -y -qq $(2) > /dev/null; }
+
+help: ## list the recipes
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: component demo data ## start the sample WMS and the proxy, and print the address of the demo page
+	cargo build -p mapproxy-host -p mapproxy-tests --bins
+	@MAPPROXY_BIN=$(target)/debug/mapproxy SAMPLE_WMS_BIN=$(target)/debug/sample-wms MAPPROXY_COMPONENT=$(component) etc/run-demo.sh
+
+test: component demo data tools ## build everything and run all tests
+	@if cargo nextest --version > /dev/null 2>&1; then \
+		$(MAKE) --no-print-directory test-nextest; \
+	else \
+		$(MAKE) --no-print-directory test-cargo; \
+	fi
+
+test-nextest:
+	cargo build -p mapproxy-host --bins
+	MAPPROXY_COMPONENT=$(abspath $(component)) cargo nextest run --no-fail-fast
+
+test-cargo:
+	cargo build -p mapproxy-host --bins
+	set -o pipefail; MAPPROXY_COMPONENT=$(abspath $(component)) cargo test --no-fail-fast 2>&1 | tee $(target)/test.log || failed=1; \
+	awk '/^test result:/ { passed += $$4; failed += $$6 } END { printf "%d passed, %d failed\n", passed, failed }' $(target)/test.log; \
+	exit $${failed:-0}
+
+release: demo target ## leave target/release/mapproxy (with the component inside) and mapproxy.wasm beside it
+	cargo build -p mapproxy-guest --profile component --target wasm32-wasip2
+	cargo build -p mapproxy-host --release
+	cp $(component) $(target)/release/mapproxy.wasm
+	$(target)/release/mapproxy embed --component $(target)/release/mapproxy.wasm --output $(target)/release/mapproxy.new
+	mv $(target)/release/mapproxy.new $(target)/release/mapproxy
+	@ls -l $(target)/release/mapproxy $(target)/release/mapproxy.wasm
+
+lint: demo target ## formatting and clippy, native and wasm, warnings are errors
+	cargo fmt --all --check
+	cargo clippy --all-targets -- -D warnings
+	cargo clippy -p mapproxy-guest --target wasm32-wasip2 -- -D warnings
+
+bench: demo ## benchmarks of the core
+	cargo bench -p mapproxy-core
+
+test-hosts: component demo data ## run the component in the real `wasmtime` command too
+	@command -v wasmtime > /dev/null || cargo install wasmtime-cli --version '^48' --locked
+	tests/hosts.sh $(component)
+
+screenshots: release data ## make the pictures of the documentation
+	@$(call with_tool,chromium,chromium)
+	cargo build -p mapproxy-tests --bins
+	MAPPROXY_BIN=$(target)/release/mapproxy SAMPLE_WMS_BIN=$(target)/debug/sample-wms docs/screenshots.sh
+
+component: demo target ## build mapproxy.wasm
+	cargo build -p mapproxy-guest --profile component --target wasm32-wasip2
+
+demo: $(demo)/dist/demo.js ## bundle the demo page's JavaScript and style
+
+$(demo)/dist/demo.js: $(wildcard $(demo)/*.js $(demo)/*.css $(demo)/*.json $(demo)/*.mjs)
+	@$(call with_tool,npm,nodejs npm)
+	cd $(demo) && npm ci --no-audit --no-fund --loglevel=error && npm run --silent build
+
+data: ## fetch the data of the sample WMS and the OGC schemas
+	@$(call with_tool,npm,nodejs npm)
+	@$(call with_tool,python3,python3)
+	@python3 -m pip --version > /dev/null 2>&1 || { $(call with_tool,pip3,python3-pip); }
+	tests/fetch-data.sh
+
+# what tests call
+tools:
+	@$(call with_tool,xmllint,libxml2-utils)
+
+target:
+	@rustup target list --installed 2> /dev/null | grep -q wasm32-wasip2 || rustup target add wasm32-wasip2
+
+clean: ## remove built files and fetched data
+	cargo clean
+	rm -rf $(demo)/dist $(demo)/node_modules tests/node_modules tests/data var
+
+.PHONY: help run test test-nextest test-cargo release lint bench test-hosts screenshots component demo data tools target clean
