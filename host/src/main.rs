@@ -1,1 +1,44 @@
-fn main() {}
+//! `mapproxy`: runs the component behind an HTTP listener, a fresh instance for each request.
+//!
+//! This program knows nothing about maps. It gives instances what their compiled configuration names (directories and
+//! upstream servers), bounds what they use, and keeps clients and logs in order.
+
+mod access_log;
+mod app;
+mod bindings;
+mod cli;
+mod commands;
+mod component;
+mod diagnostics;
+mod directories;
+mod engine;
+mod guest_log;
+mod instance;
+mod limits;
+mod logging;
+mod outbound;
+mod projects;
+mod server;
+mod shutdown;
+mod units;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::cli::{Cli, Command};
+
+#[expect(clippy::print_stderr, reason = "the one place that reports why the program ends")]
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = logging::start(&cli.log).and_then(|()| match &cli.command {
+        Command::Serve(args) => commands::serve(args, &cli.component),
+        Command::Check(args) => commands::check(args, &cli.component),
+        Command::Compile(args) => commands::compile(args, &cli.component),
+        Command::Embed(args) => commands::embed(args, &cli.component).map(|()| ExitCode::SUCCESS),
+    });
+    result.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}

@@ -1,0 +1,12 @@
+//! Bindings of our own interface, `wit/mapproxy.wit`.
+
+#![expect(clippy::pedantic, reason = "generated code")]
+
+wasmtime::component::bindgen!({
+    path: "../wit",
+    world: "mapproxy",
+    exports: { default: async },
+    require_store_data_send: true,
+});
+
+pub(crate) use exports::mapproxy::proxy::configuration::{Access, Compiled, File, Outcome, Problem, Severity};

@@ -1,0 +1,224 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::access_log::AccessFormat;
+use crate::logging::LogArgs;
+use crate::units::{parse_duration, parse_size};
+
+/// Serves maps from other servers: WMS, WMTS, TMS and KML, cached and reprojected.
+#[derive(Debug, Parser)]
+#[command(name = "mapproxy", version, max_term_width = 100, arg_required_else_help = true)]
+#[command(after_long_help = "\
+Examples:
+  mapproxy serve mapproxy.yaml                           on http://127.0.0.1:8080/
+  mapproxy serve mapproxy.yaml --listen 0.0.0.0:80       for everyone
+  mapproxy serve --projects /etc/maps --allow-listing    /etc/maps/roads.yaml below /roads/
+  mapproxy check mapproxy.yaml                           all problems at once, with line and column")]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
+
+    #[command(flatten)]
+    pub(crate) component: ComponentArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve a configuration, or a directory of them, over HTTP.
+    Serve(Box<ServeArgs>),
+    /// Check configurations: prints every problem, exits with 0 when there is no error and with 1 otherwise.
+    Check(CheckArgs),
+    /// Compile a configuration into a file, for hosts that run the component without this program.
+    Compile(CompileArgs),
+    /// Write a copy of this executable that carries the component, compiled for this machine.
+    #[command(hide = true)]
+    Embed(EmbedArgs),
+}
+
+/// Flags about the component.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ComponentArgs {
+    /// The component to run, in place of the one in this executable.
+    ///
+    /// A release executable carries its component. Without one, `mapproxy.wasm` beside the executable is used. Compiled
+    /// code is kept in `$XDG_CACHE_HOME/mapproxy/code` (by default below `~/.cache`), so only the first start takes
+    /// seconds.
+    #[arg(long, global = true, env = "MAPPROXY_COMPONENT", value_name = "FILE")]
+    pub(crate) component: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Sizes take B, KiB, MiB, GiB; durations take ms, s, m, h.
+
+Signals: SIGTERM and SIGINT stop accepting, let requests in flight finish (--shutdown-timeout) and exit with 0; a second
+one ends at once. SIGHUP loads the configuration anew and opens the access log again.
+
+Examples:
+  mapproxy serve mapproxy.yaml --reload
+  mapproxy serve mapproxy.yaml --listen 127.0.0.1:8080 --listen '[::1]:8080'
+  mapproxy serve mapproxy.yaml --listen 127.0.0.1:0 --access-log off
+  mapproxy serve --projects /etc/maps --max-memory 1GiB --request-timeout 5m")]
+pub(crate) struct ServeArgs {
+    /// The configuration, a `mapproxy.yaml`.
+    #[arg(value_name = "CONFIG", required_unless_present = "projects", conflicts_with = "projects")]
+    pub(crate) config: Option<PathBuf>,
+
+    /// Serve every `NAME.yaml` of this directory below `/NAME/`.
+    ///
+    /// A project is loaded at its first request and again when one of its files changes. One that is broken answers 500
+    /// and leaves the others alone.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) projects: Option<PathBuf>,
+
+    /// Let `/` list the projects; it is 404 otherwise.
+    #[arg(long, requires = "projects")]
+    pub(crate) allow_listing: bool,
+
+    /// Load CONFIG anew when a file it was made from changes. While it is broken, the old one is served.
+    #[arg(long, conflicts_with = "projects")]
+    pub(crate) reload: bool,
+
+    /// Address to listen on; may be repeated. Port 0 takes a free port, the line `listening on ..` names it.
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8080")]
+    pub(crate) listen: Vec<String>,
+
+    /// Threads that serve requests [default: one for each processor].
+    #[arg(long, value_name = "N")]
+    pub(crate) threads: Option<usize>,
+
+    /// Time for one request, waiting and upstream servers included; then it is answered with 503.
+    #[arg(long, value_name = "TIME", default_value = "120s", value_parser = parse_duration)]
+    pub(crate) request_timeout: Duration,
+
+    /// Memory of one instance; a request that needs more is answered with 500.
+    #[arg(long, value_name = "SIZE", default_value = "512MiB", value_parser = parse_size)]
+    pub(crate) max_memory: usize,
+
+    /// Requests one instance serves before it is thrown away. With 1, no request sees traces of another.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_requests_per_instance: u32,
+
+    /// Requests that run at the same time [default: 64 for each processor, at most 1024].
+    #[arg(long, value_name = "N")]
+    pub(crate) max_in_flight: Option<usize>,
+
+    /// Requests that wait for a free place; more are answered with 503 and `Retry-After`.
+    #[arg(long, value_name = "N", default_value_t = 1024)]
+    pub(crate) queue: usize,
+
+    /// Open connections; further ones wait until one is closed.
+    #[arg(long, value_name = "N", default_value_t = 8192)]
+    pub(crate) max_connections: usize,
+
+    /// Largest head of a request; more is answered with 431.
+    #[arg(long, value_name = "SIZE", default_value = "64KiB", value_parser = parse_size)]
+    pub(crate) max_header: usize,
+
+    /// Longest path and query of a request; more is answered with 414.
+    #[arg(long, value_name = "SIZE", default_value = "32KiB", value_parser = parse_size)]
+    pub(crate) max_uri: usize,
+
+    /// Largest body of a request; more is answered with 413.
+    #[arg(long, value_name = "SIZE", default_value = "10MiB", value_parser = parse_size)]
+    pub(crate) max_body: usize,
+
+    /// Time for a client to send the head of a request, and to send its body; also how long an idle connection is kept.
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_duration)]
+    pub(crate) read_timeout: Duration,
+
+    /// Time a client may refuse to take bytes of an answer.
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_duration)]
+    pub(crate) write_timeout: Duration,
+
+    /// Time that requests in flight get after SIGTERM.
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_duration)]
+    pub(crate) shutdown_timeout: Duration,
+
+    /// Drop what clients say in `X-Script-Name`, `X-Forwarded-*` and `Forwarded`.
+    ///
+    /// Reverse proxies set these headers, and links in the answers follow them. Use this flag where clients reach this
+    /// server directly.
+    #[arg(long)]
+    pub(crate) no_forwarded_headers: bool,
+
+    /// Largest answer of an upstream server, after decompression.
+    #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = parse_size)]
+    pub(crate) max_upstream_body: usize,
+
+    /// Longest wait for a connection to an upstream server. The configuration may ask for less.
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_duration)]
+    pub(crate) upstream_connect_timeout: Duration,
+
+    /// Longest wait for an upstream server's answer to begin or to go on. The configuration may ask for less.
+    #[arg(long, value_name = "TIME", default_value = "120s", value_parser = parse_duration)]
+    pub(crate) upstream_timeout: Duration,
+
+    /// Idle connections kept for each upstream server.
+    #[arg(long, value_name = "N", default_value_t = 32)]
+    pub(crate) upstream_idle: usize,
+
+    /// Form of the access log.
+    #[arg(long, value_enum, value_name = "FORMAT", default_value = "combined")]
+    pub(crate) access_log: AccessFormat,
+
+    /// File for the access log, instead of standard output.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) access_log_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// The configurations.
+    #[arg(value_name = "FILE", required = true)]
+    pub(crate) files: Vec<PathBuf>,
+
+    /// Form of the problems.
+    #[arg(long, value_enum, default_value = "text")]
+    pub(crate) format: CheckFormat,
+}
+
+/// Form of the problems `check` prints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CheckFormat {
+    /// The source line with the place marked, in colour on a terminal.
+    Text,
+    /// An array of objects, for editors.
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompileArgs {
+    /// The configuration.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+
+    /// The compiled file [default: FILE with the extension `compiled`].
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EmbedArgs {
+    /// The executable to write.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,141 @@
+//! `mapproxy serve`.
+
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result, ensure};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Semaphore;
+use tracing::{error, info, warn};
+
+use super::absolute;
+use super::check::fail;
+use crate::access_log::AccessLog;
+use crate::app::{LoadError, Loader, ReloadPolicy, Slot};
+use crate::cli::{ComponentArgs, ServeArgs};
+use crate::engine::{self, EngineLimits};
+use crate::instance::Guests;
+use crate::outbound::{Outbound, OutboundLimits};
+use crate::projects::{Apps, Projects};
+use crate::server::{self, Server, ServerLimits};
+use crate::{component, shutdown};
+
+/// Instances beside those of requests in flight: configurations being compiled.
+const SPARE_INSTANCES: usize = 8;
+
+/// Runs until a signal ends it.
+pub(crate) fn serve(args: &ServeArgs, component: &ComponentArgs) -> Result<ExitCode> {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let max_in_flight = args.max_in_flight.unwrap_or_else(|| (64 * processors).min(1024)).max(1);
+    raise_open_files();
+
+    let engine = engine::build(EngineLimits {
+        instances: u32::try_from(max_in_flight + SPARE_INSTANCES).context("`--max-in-flight` is too large")?,
+        max_memory: args.max_memory,
+    })?;
+    engine::start_clock(&engine)?;
+    let component = component::load(&engine, component.component.as_deref())?;
+    let guests = Guests::new(&component, args.max_memory, args.max_requests_per_instance)?;
+    let outbound = Outbound::new(OutboundLimits {
+        connect_timeout: args.upstream_connect_timeout,
+        read_timeout: args.upstream_timeout,
+        max_body: args.max_upstream_body as u64,
+        idle_connections: args.upstream_idle,
+    });
+    let loader = Loader { guests: Arc::new(guests), outbound: Arc::new(outbound) };
+    let limits = ServerLimits {
+        max_header: args.max_header.max(1 << 10),
+        max_uri: args.max_uri,
+        max_body: args.max_body,
+        max_connections: args.max_connections.max(1),
+        max_in_flight,
+        queue: args.queue,
+        request_timeout: args.request_timeout,
+        read_timeout: args.read_timeout,
+        write_timeout: args.write_timeout,
+    };
+    let apps = apps(args)?;
+    let access = AccessLog::start(args.access_log, args.access_log_file.as_deref())?;
+    let server = Arc::new(Server::new(loader, apps, limits, access, !args.no_forwarded_headers));
+
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(args.threads.unwrap_or(processors).max(1))
+        .enable_all()
+        .build()
+        .context("failed to start the runtime")?;
+    let result = runtime.block_on(run(args, Arc::clone(&server)));
+    // Guests that did not end in time are not waited for.
+    runtime.shutdown_background();
+    server.access.flush();
+    match result {
+        Ok(()) => Ok(ExitCode::SUCCESS),
+        Err(error) => fail(error),
+    }
+}
+
+fn apps(args: &ServeArgs) -> Result<Apps> {
+    if let Some(directory) = &args.projects {
+        let directory = absolute(directory)?;
+        ensure!(directory.is_dir(), "`{}` is not a directory", directory.display());
+        return Ok(Apps::Projects(Projects::new(directory, args.allow_listing)));
+    }
+    let config = args.config.as_deref().context("expected a configuration")?;
+    let policy = if args.reload { ReloadPolicy::KeepOld } else { ReloadPolicy::OnRequest };
+    Ok(Apps::Single(Slot::new(absolute(config)?, policy)))
+}
+
+async fn run(args: &ServeArgs, server: Arc<Server>) -> Result<(), LoadError> {
+    // A configuration with errors is not worth opening a port for.
+    if let Apps::Single(slot) = &server.apps {
+        slot.reload(&server.loader).await?;
+    }
+    let (stopper, stop) = shutdown::channel();
+    let connections = Arc::new(Semaphore::new(server.limits.max_connections));
+    for address in &args.listen {
+        let listener = server::bind(address).await?;
+        announce(listener.local_addr().context("failed to read the address of a listener")?)?;
+        tokio::spawn(server::serve(Arc::clone(&server), listener, Arc::clone(&connections), stop.clone()));
+    }
+    drop(stop);
+    tokio::spawn(reload_on_hangup(server));
+    shutdown::on_signal(stopper, args.shutdown_timeout).await?;
+    Ok(())
+}
+
+/// The line that people and scripts wait for.
+fn announce(address: SocketAddr) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "listening on http://{address}").and_then(|()| out.flush()).context("failed to write to stdout")?;
+    info!(%address, "listening");
+    Ok(())
+}
+
+async fn reload_on_hangup(server: Arc<Server>) {
+    let mut hangup = match signal(SignalKind::hangup()) {
+        Ok(hangup) => hangup,
+        Err(error) => {
+            warn!(%error, "SIGHUP is not available");
+            return;
+        }
+    };
+    while hangup.recv().await.is_some() {
+        if let Err(error) = server.access.reopen() {
+            error!("{error:#}");
+        }
+        if let Apps::Single(slot) = &server.apps {
+            slot.reload_and_report(&server.loader).await;
+        }
+    }
+}
+
+/// Each connection and each upstream connection is a file; the usual soft limit of 1024 is there for programs that use
+/// `select`.
+fn raise_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }) {
+        warn!(%error, "failed to raise the limit of open files");
+    }
+}

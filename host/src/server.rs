@@ -1,0 +1,151 @@
+//! The HTTP/1.1 listener: accepts connections, within limits, until it is asked to stop.
+
+mod answer;
+mod connection;
+mod http;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tracing::{debug, warn};
+
+use self::connection::Guarded;
+use crate::access_log::AccessLog;
+use crate::app::Loader;
+use crate::projects::Apps;
+use crate::shutdown::Stop;
+
+/// Limits on what clients may send and how long they may take.
+#[derive(Debug, Clone)]
+pub(crate) struct ServerLimits {
+    /// Largest head of a request, in bytes.
+    pub(crate) max_header: usize,
+    /// Longest request target, in bytes.
+    pub(crate) max_uri: usize,
+    /// Largest body of a request, in bytes.
+    pub(crate) max_body: usize,
+    pub(crate) max_connections: usize,
+    /// Requests in an instance at the same time.
+    pub(crate) max_in_flight: usize,
+    /// Requests that wait for one of those to end.
+    pub(crate) queue: usize,
+    pub(crate) request_timeout: Duration,
+    /// For the head of a request, and so for an idle connection, and for its body.
+    pub(crate) read_timeout: Duration,
+    /// Longest time a client may refuse to take bytes of the answer.
+    pub(crate) write_timeout: Duration,
+}
+
+/// What all connections share.
+pub(crate) struct Server {
+    pub(crate) loader: Loader,
+    pub(crate) apps: Apps,
+    pub(crate) limits: ServerLimits,
+    pub(crate) access: AccessLog,
+    /// Pass on what a client says about the proxies before us.
+    pub(crate) trust_forwarded: bool,
+    in_flight: Arc<Semaphore>,
+    queued: AtomicUsize,
+    next_id: AtomicU64,
+}
+
+impl Server {
+    pub(crate) fn new(
+        loader: Loader,
+        apps: Apps,
+        limits: ServerLimits,
+        access: AccessLog,
+        trust_forwarded: bool,
+    ) -> Self {
+        // Ids of two processes, or of one before and after a restart, should differ in one log.
+        let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        let first_id = (since_epoch.as_secs() ^ u64::from(std::process::id()).rotate_left(16)) << 32;
+        Self {
+            in_flight: Arc::new(Semaphore::new(limits.max_in_flight)),
+            queued: AtomicUsize::new(0),
+            next_id: AtomicU64::new(first_id),
+            loader,
+            apps,
+            limits,
+            access,
+            trust_forwarded,
+        }
+    }
+}
+
+/// Binds `address` (`HOST:PORT`, port 0 for any free one).
+pub(crate) async fn bind(address: &str) -> Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| format!("failed to listen on `{address}`"))
+}
+
+/// Accepts connections until `stop`. Connections that are open then finish their request.
+pub(crate) async fn serve(server: Arc<Server>, listener: TcpListener, connections: Arc<Semaphore>, mut stop: Stop) {
+    loop {
+        // Without a free place we do not accept: clients wait in the kernel's queue rather than in our memory.
+        let (permit, accepted) = tokio::select! {
+            both = async {
+                let permit = Arc::clone(&connections).acquire_owned().await;
+                (permit, listener.accept().await)
+            } => both,
+            () = stop.requested() => return,
+        };
+        // The semaphore is never closed.
+        let Ok(permit) = permit else { return };
+        match accepted {
+            Ok((stream, peer)) => {
+                let server = Arc::clone(&server);
+                let stop = stop.clone();
+                tokio::spawn(async move {
+                    serve_connection(server, stream, peer, stop).await;
+                    drop(permit);
+                });
+            }
+            Err(error) => {
+                warn!(%error, "failed to accept a connection");
+                // Out of file descriptors: the reason will not go away within microseconds.
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+}
+
+async fn serve_connection(server: Arc<Server>, stream: TcpStream, peer: SocketAddr, mut stop: Stop) {
+    // The answer of a cached tile is one small write; Nagle would hold back its tail.
+    let _ = stream.set_nodelay(true);
+    let limits = &server.limits;
+    let guarded = Guarded::new(stream, limits.write_timeout);
+    let mut http = hyper::server::conn::http1::Builder::new();
+    http.timer(hyper_util::rt::TokioTimer::new())
+        .header_read_timeout(limits.read_timeout)
+        .max_header_size(limits.max_header)
+        .max_buf_size(limits.max_header.saturating_add(64 << 10))
+        .max_headers(256)
+        .half_close(false)
+        .keep_alive(true);
+    let service = {
+        let server = Arc::clone(&server);
+        let stop = stop.clone();
+        hyper::service::service_fn(move |request| {
+            let server = Arc::clone(&server);
+            let stop = stop.clone();
+            async move { server.answer(request, peer, stop).await }
+        })
+    };
+    let connection = http.serve_connection(hyper_util::rt::TokioIo::new(guarded), service);
+    tokio::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = stop.requested() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        debug!(%peer, %error, "a connection ended with an error");
+    }
+}
