@@ -65,16 +65,21 @@ impl AccessLog {
             Some(path) => Out::File(path.to_owned(), open(path)?),
             None => Out::Stdout(io::stdout()),
         };
-        let shared = Arc::new(Shared { waiting: Mutex::default(), out: Mutex::new(out) });
+        let shared = Arc::new(Shared {
+            waiting: Mutex::default(),
+            out: Mutex::new(out),
+        });
         if format != AccessFormat::Off {
             let shared = Arc::downgrade(&shared);
-            std::thread::Builder::new().name("access-log".to_owned()).spawn(move || {
-                while let Some(shared) = shared.upgrade() {
-                    shared.write();
-                    drop(shared);
-                    std::thread::sleep(WRITE_EVERY);
-                }
-            })?;
+            std::thread::Builder::new()
+                .name("access-log".to_owned())
+                .spawn(move || {
+                    while let Some(shared) = shared.upgrade() {
+                        shared.write();
+                        drop(shared);
+                        std::thread::sleep(WRITE_EVERY);
+                    }
+                })?;
         }
         Ok(Self { format, shared })
     }
@@ -152,7 +157,9 @@ fn open(path: &Path) -> Result<File> {
 }
 
 fn text(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
-    headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+    headers
+        .get(name)
+        .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
 }
 
 /// A request on its way; it is logged when this is dropped.
@@ -238,7 +245,9 @@ fn escape(out: &mut Vec<u8>, text: &str) {
 
 /// Apache's time stamp in UTC, `10/Oct/2000:13:55:36 +0000`.
 fn clf_time(seconds: u64) -> String {
-    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    const MONTHS: [&str; 12] = [
+        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+    ];
     let (days, rest) = (seconds / 86400, seconds % 86400);
     // Civil date from days since 1970, after Howard Hinnant's `civil_from_days`: years begin in March, in eras of 400.
     let shifted = days + 719_468;
@@ -251,7 +260,12 @@ fn clf_time(seconds: u64) -> String {
     let month = (shifted_month + 2) % 12;
     let year = year_of_era + era * 400 + u64::from(month < 2);
     let name = MONTHS.get(month as usize).unwrap_or(&"???");
-    format!("{day:02}/{name}/{year}:{:02}:{:02}:{:02} +0000", rest / 3600, rest / 60 % 60, rest % 60)
+    format!(
+        "{day:02}/{name}/{year}:{:02}:{:02}:{:02} +0000",
+        rest / 3600,
+        rest / 60 % 60,
+        rest % 60
+    )
 }
 
 #[cfg(test)]
@@ -279,7 +293,10 @@ mod tests {
     fn lines() {
         let file = std::env::temp_dir().join(format!("mapproxy-access-{}", std::process::id()));
         let log = AccessLog::start(AccessFormat::Combined, Some(&file)).unwrap();
-        let request = http::Request::get("/service?a=b").header(USER_AGENT, "test").body(()).unwrap();
+        let request = http::Request::get("/service?a=b")
+            .header(USER_AGENT, "test")
+            .body(())
+            .unwrap();
         let mut entry = log.begin(1, SocketAddr::from(([127, 0, 0, 1], 1)), &request).unwrap();
         entry.bytes = 17;
         drop(entry);
@@ -287,6 +304,9 @@ mod tests {
         let text = std::fs::read_to_string(&file).unwrap();
         std::fs::remove_file(&file).unwrap();
         assert!(text.starts_with("127.0.0.1 - - ["), "{text}");
-        assert!(text.ends_with("] \"GET /service?a=b HTTP/1.1\" 200 17 \"-\" \"test\"\n"), "{text}");
+        assert!(
+            text.ends_with("] \"GET /service?a=b HTTP/1.1\" 200 17 \"-\" \"test\"\n"),
+            "{text}"
+        );
     }
 }

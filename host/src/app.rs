@@ -56,7 +56,10 @@ impl App {
 
 /// Compiles the configuration `main`, handing the component each file it asks for.
 pub(crate) async fn compile(guests: &Guests, main: &Path) -> Result<Compiled, LoadError> {
-    Ok(compile_stamped(guests, main).await.map_err(|failed| failed.error)?.compiled)
+    Ok(compile_stamped(guests, main)
+        .await
+        .map_err(|failed| failed.error)?
+        .compiled)
 }
 
 struct CompiledStamped {
@@ -80,7 +83,10 @@ async fn compile_stamped(guests: &Guests, main: &Path) -> Result<CompiledStamped
                     stamps.push(Stamp::of(Path::new(file)));
                 }
             }
-            Ok(CompiledStamped { compiled, files: stamps })
+            Ok(CompiledStamped {
+                compiled,
+                files: stamps,
+            })
         }
         Err(error) => Err(CompileFailed { error, files: stamps }),
     }
@@ -92,15 +98,23 @@ async fn compile_loop(
     given: &mut BTreeMap<String, Result<Vec<u8>, String>>,
     stamps: &mut Vec<Stamp>,
 ) -> Result<Compiled, LoadError> {
-    let path = main.to_str().with_context(|| format!("the path `{}` is not UTF-8", main.display()))?.to_owned();
+    let path = main
+        .to_str()
+        .with_context(|| format!("the path `{}` is not UTF-8", main.display()))?
+        .to_owned();
     let environment: Vec<(String, String)> = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect();
     let (mut store, bindings) = guests.compiler().await?;
     read(main, given, stamps);
     loop {
-        let files: Vec<File> =
-            given.iter().map(|(path, content)| File { path: path.clone(), content: content.clone() }).collect();
+        let files: Vec<File> = given
+            .iter()
+            .map(|(path, content)| File {
+                path: path.clone(),
+                content: content.clone(),
+            })
+            .collect();
         let outcome = bindings
             .mapproxy_proxy_configuration()
             .call_compile(&mut store, &path, &files, &environment)
@@ -116,7 +130,9 @@ async fn compile_loop(
                 }
                 // Otherwise a component that asks for the same file again and again would keep us here for ever.
                 if given.len() == before {
-                    return Err(LoadError::Host(anyhow::anyhow!("the component asks again for files it was given")));
+                    return Err(LoadError::Host(anyhow::anyhow!(
+                        "the component asks again for files it was given"
+                    )));
                 }
             }
         }
@@ -143,7 +159,10 @@ fn read_limited(path: &Path) -> io::Result<Vec<u8>> {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
     }
     if metadata.len() > MAX_FILE {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "the file is larger than 64 MiB"));
+        return Err(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            "the file is larger than 64 MiB",
+        ));
     }
     fs::read(path)
 }
@@ -158,7 +177,10 @@ struct Stamp {
 
 impl Stamp {
     fn of(path: &Path) -> Self {
-        Self { path: path.to_owned(), state: Self::state(path) }
+        Self {
+            path: path.to_owned(),
+            state: Self::state(path),
+        }
     }
 
     fn state(path: &Path) -> Option<(i128, u64, u64)> {
@@ -188,7 +210,12 @@ impl Loader {
         let origins = compiled.origins.into_iter().map(origin).collect();
         let upstreams = match self.outbound.upstreams(origins) {
             Ok(upstreams) => Arc::new(upstreams),
-            Err(error) => return Err(CompileFailed { error: LoadError::Host(error), files }),
+            Err(error) => {
+                return Err(CompileFailed {
+                    error: LoadError::Host(error),
+                    files,
+                });
+            }
         };
         let directories = compiled
             .directories
@@ -256,7 +283,12 @@ struct Broken {
 impl Slot {
     pub(crate) fn new(main: PathBuf, policy: ReloadPolicy) -> Self {
         let current = RwLock::new(Current::Unloaded);
-        Self { main, policy, current, loading: tokio::sync::Mutex::new(()) }
+        Self {
+            main,
+            policy,
+            current,
+            loading: tokio::sync::Mutex::new(()),
+        }
     }
 
     /// The application for a request; `None` where the configuration is broken (the reason is in the log).

@@ -68,7 +68,11 @@ Examples:
   mapproxy serve --projects /etc/maps --max-memory 1GiB --request-timeout 5m")]
 pub(crate) struct ServeArgs {
     /// The configuration, a `mapproxy.yaml`.
-    #[arg(value_name = "CONFIG", required_unless_present = "projects", conflicts_with = "projects")]
+    #[arg(
+        value_name = "CONFIG",
+        required_unless_present = "projects",
+        conflicts_with = "projects"
+    )]
     pub(crate) config: Option<PathBuf>,
 
     /// Serve every `NAME.yaml` of this directory below `/NAME/`.

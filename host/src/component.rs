@@ -52,7 +52,11 @@ fn load_wasm(engine: &Engine, wasm: &[u8]) -> Result<Component> {
     let Some(directory) = cache_directory() else {
         return Ok(Component::new(engine, wasm)?);
     };
-    let file = directory.join(format!("{}-{:016x}.cwasm", hex(&Sha256::digest(wasm)), compatibility(engine)));
+    let file = directory.join(format!(
+        "{}-{:016x}.cwasm",
+        hex(&Sha256::digest(wasm)),
+        compatibility(engine)
+    ));
     if file.exists() {
         match deserialize_file(engine, &file) {
             Ok(component) => {
@@ -72,7 +76,8 @@ fn load_wasm(engine: &Engine, wasm: &[u8]) -> Result<Component> {
 
 /// Writes a copy of this executable that carries the component, compiled ahead of time.
 pub(crate) fn embed(engine: &Engine, component: &Path, output: &Path) -> Result<()> {
-    let wasm = fs::read(component).with_context(|| format!("failed to read the component `{}`", component.display()))?;
+    let wasm =
+        fs::read(component).with_context(|| format!("failed to read the component `{}`", component.display()))?;
     let compiled = engine.precompile_component(&wasm).map_err(anyhow::Error::from)?;
 
     let executable = std::env::current_exe()?;
@@ -107,7 +112,9 @@ impl Bundle {
     fn open(executable: &Path) -> Result<Option<Self>> {
         let mut file = File::open(executable)?;
         let size = file.metadata()?.len();
-        let Some(footer_at) = size.checked_sub(FOOTER_LEN) else { return Ok(None) };
+        let Some(footer_at) = size.checked_sub(FOOTER_LEN) else {
+            return Ok(None);
+        };
         let mut wasm_len = [0; 8];
         let mut compiled_len = [0; 8];
         let mut digest = [0; 32];
@@ -121,9 +128,18 @@ impl Bundle {
         }
         let wasm_len = u64::from_le_bytes(wasm_len);
         let compiled_len = u64::from_le_bytes(compiled_len);
-        let offset = footer_at.checked_sub(compiled_len).and_then(|rest| rest.checked_sub(wasm_len));
-        let Some(offset) = offset else { bail!("the component bundled in `{}` is damaged", executable.display()) };
-        Ok(Some(Self { file, offset, wasm_len, compiled_len }))
+        let offset = footer_at
+            .checked_sub(compiled_len)
+            .and_then(|rest| rest.checked_sub(wasm_len));
+        let Some(offset) = offset else {
+            bail!("the component bundled in `{}` is damaged", executable.display())
+        };
+        Ok(Some(Self {
+            file,
+            offset,
+            wasm_len,
+            compiled_len,
+        }))
     }
 
     fn load(mut self, engine: &Engine) -> Result<Component> {
@@ -188,7 +204,10 @@ fn prepare_private(directory: &Path) -> Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
     let metadata = fs::symlink_metadata(directory)?;
     ensure!(metadata.is_dir(), "not a directory");
-    ensure!(metadata.uid() == rustix::process::geteuid().as_raw(), "the directory belongs to another user");
+    ensure!(
+        metadata.uid() == rustix::process::geteuid().as_raw(),
+        "the directory belongs to another user"
+    );
     ensure!(metadata.mode() & 0o022 == 0, "others can write to the directory");
     Ok(())
 }
@@ -196,7 +215,12 @@ fn prepare_private(directory: &Path) -> Result<()> {
 fn store(file: &Path, bytes: &[u8]) -> Result<()> {
     let temporary = file.with_extension(format!("{}.tmp", std::process::id()));
     let written = (|| {
-        let mut out = File::options().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+        let mut out = File::options()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&temporary)?;
         out.write_all(bytes)?;
         fs::rename(&temporary, file)
     })();
@@ -208,12 +232,14 @@ fn store(file: &Path, bytes: &[u8]) -> Result<()> {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        use std::fmt::Write as _;
-        // Writing to a String does not fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            use std::fmt::Write as _;
+            // Writing to a String does not fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
 }
 
 #[cfg(test)]

@@ -46,9 +46,16 @@ fn render_one(out: &mut String, problem: &Problem, base: &Path, colours: Colours
         Severity::Warning => ("warning", paint(YELLOW)),
     };
     let (blue, bold, reset) = (paint(BLUE), paint(BOLD), paint(RESET));
-    let line_number = if problem.line == 0 { String::new() } else { problem.line.to_string() };
+    let line_number = if problem.line == 0 {
+        String::new()
+    } else {
+        problem.line.to_string()
+    };
     let gutter = " ".repeat(line_number.len().max(1));
-    let suggestion = problem.suggestion.as_ref().map(|text| format!("did you mean `{text}`?"));
+    let suggestion = problem
+        .suggestion
+        .as_ref()
+        .map(|text| format!("did you mean `{text}`?"));
 
     // Writing to a String does not fail, here and below.
     let _ = writeln!(out, "{colour}{severity}{reset}{bold}: {}{reset}", problem.message);
@@ -65,7 +72,10 @@ fn render_one(out: &mut String, problem: &Problem, base: &Path, colours: Colours
     }
     let notes = [
         ("at", Some(problem.yaml_path.as_str()).filter(|text| !text.is_empty())),
-        ("expected", Some(problem.expected.as_str()).filter(|text| !text.is_empty())),
+        (
+            "expected",
+            Some(problem.expected.as_str()).filter(|text| !text.is_empty()),
+        ),
         ("help", suggestion.as_deref().filter(|_| !has_source)),
     ];
     if has_source && notes.iter().any(|(_, text)| text.is_some()) {
@@ -92,7 +102,11 @@ fn location(problem: &Problem, base: &Path) -> String {
 fn underline(problem: &Problem) -> (String, String) {
     let line: Vec<char> = problem.source_line.trim_end().chars().collect();
     let start = (problem.column.max(1) as usize - 1).min(line.len());
-    let indent = line.iter().take(start).map(|character| if *character == '\t' { '\t' } else { ' ' }).collect();
+    let indent = line
+        .iter()
+        .take(start)
+        .map(|character| if *character == '\t' { '\t' } else { ' ' })
+        .collect();
     let length = (problem.length.max(1) as usize).min(line.len().saturating_sub(start).max(1));
     (indent, "^".repeat(length))
 }
@@ -157,7 +171,11 @@ mod tests {
     }
 
     fn check(problem: &Problem, expect: &str) {
-        let text = render(std::slice::from_ref(problem), Path::new("/etc/mapproxy"), Colours::Never);
+        let text = render(
+            std::slice::from_ref(problem),
+            Path::new("/etc/mapproxy"),
+            Colours::Never,
+        );
         assert_eq!(text, expect);
     }
 
@@ -204,7 +222,12 @@ warning: unknown source `osm_wmss`
     #[test]
     fn carets_stay_within_the_line() {
         let check = |column, length, line: &str, expect: (&str, &str)| {
-            let problem = Problem { column, length, source_line: line.to_owned(), ..problem() };
+            let problem = Problem {
+                column,
+                length,
+                source_line: line.to_owned(),
+                ..problem()
+            };
             let (indent, carets) = underline(&problem);
             assert_eq!((indent.as_str(), carets.as_str()), expect, "{line}");
         };
@@ -216,7 +239,10 @@ warning: unknown source `osm_wmss`
 
     #[test]
     fn summaries() {
-        let warning = Problem { severity: Severity::Warning, ..problem() };
+        let warning = Problem {
+            severity: Severity::Warning,
+            ..problem()
+        };
         assert_eq!(summary(&[problem(), problem(), warning]), "2 errors, 1 warning");
         assert_eq!(summary(&[]), "0 errors, 0 warnings");
     }

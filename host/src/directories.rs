@@ -81,20 +81,28 @@ fn open_all(wanted: &[Directory]) -> Opened {
         }
         // Identity first: if the directory is replaced in between, the next use notices.
         let identity = identity(&directory.path);
-        let permissions = if directory.writable { FsPerms::ReadWrite } else { FsPerms::ReadOnly };
+        let permissions = if directory.writable {
+            FsPerms::ReadWrite
+        } else {
+            FsPerms::ReadOnly
+        };
         let guest_path = directory.path.to_string_lossy();
-        let identity = identity.and_then(|identity| {
-            match builder.preopened_dir(&directory.path, guest_path, permissions) {
-                Ok(_) => Some(identity),
-                Err(error) => {
-                    warn!(directory = %directory.path.display(), %error, "failed to open a directory");
-                    None
-                }
-            }
-        });
+        let identity =
+            identity.and_then(
+                |identity| match builder.preopened_dir(&directory.path, guest_path, permissions) {
+                    Ok(_) => Some(identity),
+                    Err(error) => {
+                        warn!(directory = %directory.path.display(), %error, "failed to open a directory");
+                        None
+                    }
+                },
+            );
         identities.push(identity);
     }
-    Opened { context: builder.build().filesystem().clone(), identities }
+    Opened {
+        context: builder.build().filesystem().clone(),
+        identities,
+    }
 }
 
 fn create(path: &Path) -> io::Result<()> {
@@ -123,7 +131,10 @@ mod tests {
     fn a_deleted_cache_directory_is_made_again() {
         let root = std::env::temp_dir().join(format!("mapproxy-directories-{}", std::process::id()));
         let cache = root.join("a/b");
-        let directories = Directories::open(vec![Directory { path: cache.clone(), writable: true }]);
+        let directories = Directories::open(vec![Directory {
+            path: cache.clone(),
+            writable: true,
+        }]);
         assert!(cache.is_dir());
         let before = identities(&directories);
         directories.context();
@@ -139,7 +150,10 @@ mod tests {
     #[test]
     fn a_missing_read_only_directory_is_not_made() {
         let path = std::env::temp_dir().join(format!("mapproxy-missing-{}", std::process::id()));
-        let directories = Directories::open(vec![Directory { path: path.clone(), writable: false }]);
+        let directories = Directories::open(vec![Directory {
+            path: path.clone(),
+            writable: false,
+        }]);
         directories.context();
         assert!(!path.exists());
         assert_eq!(identities(&directories), vec![None]);

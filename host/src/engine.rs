@@ -62,7 +62,9 @@ pub(crate) fn build(limits: EngineLimits) -> Result<Engine> {
         .async_stack_size(ASYNC_STACK)
         .cranelift_opt_level(OptLevel::Speed)
         .wasm_component_model(true);
-    Engine::new(&config).map_err(anyhow::Error::from).context("failed to set up the WebAssembly engine")
+    Engine::new(&config)
+        .map_err(anyhow::Error::from)
+        .context("failed to set up the WebAssembly engine")
 }
 
 /// Advances the engine's epoch for as long as the process lives.

@@ -32,7 +32,10 @@ impl StdoutStream for GuestStream {
     }
 
     fn p2_stream(&self) -> Box<dyn OutputStream> {
-        Box::new(LineLog { stream: *self, line: Vec::new() })
+        Box::new(LineLog {
+            stream: *self,
+            line: Vec::new(),
+        })
     }
 }
 
@@ -136,7 +139,10 @@ mod tests {
     #[test]
     fn levels_and_targets() {
         let check = |line: &str, expect: Option<(Level, &str, &str)>| assert_eq!(parse(line), expect, "{line}");
-        check("WARN core::cache: slow lock", Some((Level::WARN, "core::cache", "slow lock")));
+        check(
+            "WARN core::cache: slow lock",
+            Some((Level::WARN, "core::cache", "slow lock")),
+        );
         check("INFO two words: more", Some((Level::INFO, "", "two words: more")));
         check("DEBUG done", Some((Level::DEBUG, "", "done")));
         check("thread 'main' panicked at src/lib.rs:1:1:", None);
@@ -146,7 +152,10 @@ mod tests {
 
     #[test]
     fn a_line_without_end_stays_bounded() {
-        let mut log = LineLog { stream: GuestStream::Stderr, line: Vec::new() };
+        let mut log = LineLog {
+            stream: GuestStream::Stderr,
+            line: Vec::new(),
+        };
         for _ in 0..10 {
             OutputStream::write(&mut log, Bytes::from(vec![b'x'; 10 << 10])).unwrap();
             assert!(log.line.len() <= MAX_LINE);

@@ -55,13 +55,20 @@ pub(crate) struct State {
 
 impl WasiView for State {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+        WasiCtxView {
+            ctx: &mut self.wasi,
+            table: &mut self.table,
+        }
     }
 }
 
 impl WasiHttpView for State {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
-        WasiHttpCtxView { ctx: &mut self.http, table: &mut self.table, hooks: &mut self.outgoing }
+        WasiHttpCtxView {
+            ctx: &mut self.http,
+            table: &mut self.table,
+            hooks: &mut self.outgoing,
+        }
     }
 }
 
@@ -88,7 +95,10 @@ impl Guests {
         let mut linker = Linker::<State>::new(component.engine());
         wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
         wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
-        let pre = linker.instantiate_pre(component).map_err(anyhow::Error::from).context("failed to link the component")?;
+        let pre = linker
+            .instantiate_pre(component)
+            .map_err(anyhow::Error::from)
+            .context("failed to link the component")?;
         let compiler = MapproxyPre::new(pre.clone())
             .map_err(anyhow::Error::from)
             .context("the component does not offer `mapproxy:proxy/configuration`")?;
@@ -101,7 +111,14 @@ impl Guests {
         let configure = component
             .get_export_index(Some(&interface), "configure")
             .context("the component does not offer `configure`")?;
-        Ok(Self { pre, compiler, proxy, configure, max_memory, max_requests: max_requests.max(1) })
+        Ok(Self {
+            pre,
+            compiler,
+            proxy,
+            configure,
+            max_memory,
+            max_requests: max_requests.max(1),
+        })
     }
 
     pub(crate) fn engine(&self) -> &Engine {
@@ -110,7 +127,11 @@ impl Guests {
 
     /// An instance that can do nothing but compute, for `compile`.
     pub(crate) async fn compiler(&self) -> Result<(Store<State>, Mapproxy)> {
-        let mut store = self.store(State::new(WasiCtx::builder().build(), Outgoing::nothing(), self.max_memory));
+        let mut store = self.store(State::new(
+            WasiCtx::builder().build(),
+            Outgoing::nothing(),
+            self.max_memory,
+        ));
         let bindings = self.compiler.instantiate_async(&mut store).await?;
         Ok((store, bindings))
     }
@@ -129,9 +150,15 @@ impl Guests {
         };
         let store = &mut instance.store;
         let mut view = store.data_mut().http();
-        let request = view.new_incoming_request(Scheme::Http, request).map_err(Failure::Start)?;
+        let request = view
+            .new_incoming_request(Scheme::Http, request)
+            .map_err(Failure::Start)?;
         let respond = view.new_response_outparam(respond).map_err(Failure::Start)?;
-        let result = instance.proxy.wasi_http_incoming_handler().call_handle(&mut *store, request, respond).await;
+        let result = instance
+            .proxy
+            .wasi_http_incoming_handler()
+            .call_handle(&mut *store, request, respond)
+            .await;
         result.map_err(|error| trap(store, &error))?;
         instance.served += 1;
         if instance.served < self.max_requests {
@@ -142,12 +169,23 @@ impl Guests {
 
     async fn instance(&self, app: &App) -> Result<Instance, Failure> {
         let mut wasi = WasiCtx::builder();
-        wasi.stdout(GuestStream::Stdout).stderr(GuestStream::Stderr).allow_tcp(false).allow_udp(false);
+        wasi.stdout(GuestStream::Stdout)
+            .stderr(GuestStream::Stderr)
+            .allow_tcp(false)
+            .allow_udp(false);
         let mut wasi = wasi.build();
         *wasi.filesystem() = app.directories.context();
-        let mut store = self.store(State::new(wasi, Outgoing::to(Arc::clone(&app.upstreams)), self.max_memory));
+        let mut store = self.store(State::new(
+            wasi,
+            Outgoing::to(Arc::clone(&app.upstreams)),
+            self.max_memory,
+        ));
 
-        let instance = self.pre.instantiate_async(&mut store).await.map_err(|error| start(&store, error))?;
+        let instance = self
+            .pre
+            .instantiate_async(&mut store)
+            .await
+            .map_err(|error| start(&store, error))?;
         let configure = instance
             .get_typed_func::<(&[u8],), (Result<(), String>,)>(&mut store, self.configure)
             .map_err(Failure::Start)?;
@@ -157,7 +195,11 @@ impl Guests {
             .map_err(|error| trap(&store, &error))?;
         accepted.map_err(Failure::Configuration)?;
         let proxy = self.proxy.load(&mut store, &instance).map_err(Failure::Start)?;
-        Ok(Instance { store, proxy, served: 0 })
+        Ok(Instance {
+            store,
+            proxy,
+            served: 0,
+        })
     }
 
     fn store(&self, state: State) -> Store<State> {
@@ -184,14 +226,20 @@ impl State {
 }
 
 fn start(store: &Store<State>, error: wasmtime::Error) -> Failure {
-    if store.data().memory.exceeded() { trap(store, &error) } else { Failure::Start(error) }
+    if store.data().memory.exceeded() {
+        trap(store, &error)
+    } else {
+        Failure::Start(error)
+    }
 }
 
 /// Tells the memory limit from other traps; the message of a trap is its reason and the names of the functions.
 fn trap(store: &Store<State>, error: &wasmtime::Error) -> Failure {
     let memory = &store.data().memory;
     if memory.exceeded() {
-        return Failure::Memory { max_bytes: memory.max_bytes() };
+        return Failure::Memory {
+            max_bytes: memory.max_bytes(),
+        };
     }
     Failure::Trap(format!("{:#}", error.root_cause()))
 }

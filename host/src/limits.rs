@@ -12,7 +12,10 @@ pub(crate) struct MemoryLimit {
 
 impl MemoryLimit {
     pub(crate) fn new(max_bytes: usize) -> Self {
-        Self { max_bytes, exceeded: false }
+        Self {
+            max_bytes,
+            exceeded: false,
+        }
     }
 
     pub(crate) fn max_bytes(&self) -> usize {

@@ -13,7 +13,13 @@ pub(crate) struct LogArgs {
     /// What to log: a level (error, warn, info, debug, trace) or a filter such as `info,guest=debug`.
     ///
     /// Lines that instances write come under the target `guest`, each with the id of its request.
-    #[arg(long, global = true, env = "MAPPROXY_LOG", default_value = "info", value_name = "FILTER")]
+    #[arg(
+        long,
+        global = true,
+        env = "MAPPROXY_LOG",
+        default_value = "info",
+        value_name = "FILTER"
+    )]
     log: String,
 
     /// Form of the log on standard error.

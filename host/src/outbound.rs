@@ -18,8 +18,8 @@ use hyper_util::client::proxy::matcher::Matcher;
 use tracing::{debug, warn};
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
-use self::pool::Upstream;
 pub(crate) use self::pool::Timeouts;
+use self::pool::Upstream;
 
 /// Settings and shared state of everything outbound.
 pub(crate) struct Outbound {
@@ -63,7 +63,11 @@ pub(crate) struct OriginKey {
 impl OriginKey {
     fn of(uri: &http::Uri) -> Option<Self> {
         let https = uri.scheme_str()? == "https";
-        let host = uri.host()?.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
+        let host = uri
+            .host()?
+            .trim_start_matches('[')
+            .trim_end_matches(']')
+            .to_ascii_lowercase();
         let port = uri.port_u16().unwrap_or(if https { 443 } else { 80 });
         Some(Self { https, host, port })
     }
@@ -89,7 +93,11 @@ pub(crate) struct Upstreams {
 impl Outbound {
     /// Reads `http_proxy`, `https_proxy`, `all_proxy` and `no_proxy` from the environment, as curl does.
     pub(crate) fn new(limits: OutboundLimits) -> Self {
-        Self { limits, proxies: Matcher::from_env(), roots: tls::SystemRoots::default() }
+        Self {
+            limits,
+            proxies: Matcher::from_env(),
+            roots: tls::SystemRoots::default(),
+        }
     }
 
     /// The upstreams of one application. Fails where a file of certificates cannot be used.
@@ -105,7 +113,10 @@ impl Outbound {
             let upstream = Upstream::new(origin.key.clone(), tls);
             by_origin.insert(origin.key, Arc::new(upstream));
         }
-        Ok(Upstreams { outbound: Some(Arc::clone(self)), by_origin })
+        Ok(Upstreams {
+            outbound: Some(Arc::clone(self)),
+            by_origin,
+        })
     }
 }
 
@@ -121,11 +132,19 @@ impl Outgoing {
 
     /// For an instance that may reach nothing.
     pub(crate) fn nothing() -> Self {
-        Self { upstreams: Arc::new(Upstreams { outbound: None, by_origin: HashMap::new() }) }
+        Self {
+            upstreams: Arc::new(Upstreams {
+                outbound: None,
+                by_origin: HashMap::new(),
+            }),
+        }
     }
 }
 
-type Exchange = (http::Response<WasiBody>, Box<dyn Future<Output = Result<(), Error>> + Send>);
+type Exchange = (
+    http::Response<WasiBody>,
+    Box<dyn Future<Output = Result<(), Error>> + Send>,
+);
 
 impl WasiHttpHooks for Outgoing {
     fn send_request(
@@ -136,16 +155,27 @@ impl WasiHttpHooks for Outgoing {
     ) -> Box<dyn Future<Output = Result<Exchange, Error>> + Send> {
         let target = OriginKey::of(request.uri()).and_then(|key| self.upstreams.by_origin.get_key_value(&key));
         let (Some((key, upstream)), Some(outbound)) = (target, &self.upstreams.outbound) else {
-            let key = OriginKey::of(request.uri()).map(|key| key.to_string()).unwrap_or_default();
+            let key = OriginKey::of(request.uri())
+                .map(|key| key.to_string())
+                .unwrap_or_default();
             warn!(origin = %key, "the instance asked for an origin that its configuration does not name");
             return Box::new(std::future::ready(Err(Error::HttpRequestDenied)));
         };
         let limits = outbound.limits;
         let options = options.unwrap_or_default();
-        let read = options.first_byte_timeout.unwrap_or(limits.read_timeout).min(limits.read_timeout);
-        let between = options.between_bytes_timeout.unwrap_or(limits.read_timeout).min(limits.read_timeout);
+        let read = options
+            .first_byte_timeout
+            .unwrap_or(limits.read_timeout)
+            .min(limits.read_timeout);
+        let between = options
+            .between_bytes_timeout
+            .unwrap_or(limits.read_timeout)
+            .min(limits.read_timeout);
         let timeouts = Timeouts {
-            connect: options.connect_timeout.unwrap_or(limits.connect_timeout).min(limits.connect_timeout),
+            connect: options
+                .connect_timeout
+                .unwrap_or(limits.connect_timeout)
+                .min(limits.connect_timeout),
             first_byte: read,
             between_bytes: between,
         };
@@ -153,9 +183,12 @@ impl WasiHttpHooks for Outgoing {
         // Maps compress badly, capabilities, GeoJSON and feature info well; the guest never sees the difference.
         let decode = !request.headers().contains_key(ACCEPT_ENCODING);
         if decode {
-            request.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+            request
+                .headers_mut()
+                .insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
         }
-        let span = tracing::debug_span!("upstream", origin = %key, method = %request.method(), path = request.uri().path());
+        let span =
+            tracing::debug_span!("upstream", origin = %key, method = %request.method(), path = request.uri().path());
         let outbound = Arc::clone(outbound);
         let upstream = Arc::clone(upstream);
         Box::new(tracing::Instrument::instrument(
@@ -163,7 +196,9 @@ impl WasiHttpHooks for Outgoing {
                 let started = std::time::Instant::now();
                 let result = pool::send(&outbound, &upstream, request, timeouts).await;
                 match &result {
-                    Ok(response) => debug!(status = response.status().as_u16(), elapsed = ?started.elapsed(), "answered"),
+                    Ok(response) => {
+                        debug!(status = response.status().as_u16(), elapsed = ?started.elapsed(), "answered")
+                    }
                     Err(error) => debug!(%error, elapsed = ?started.elapsed(), "failed"),
                 }
                 let response = body::prepare(result?, timeouts.between_bytes, limits.max_body, decode)?;

@@ -48,23 +48,36 @@ impl Apps {
 
 impl Projects {
     pub(crate) fn new(directory: PathBuf, allow_listing: bool) -> Self {
-        Self { directory, allow_listing, slots: RwLock::default() }
+        Self {
+            directory,
+            allow_listing,
+            slots: RwLock::default(),
+        }
     }
 
     async fn route(&self, path: &str, loader: &Loader) -> Route {
         let rest = path.strip_prefix('/').unwrap_or(path);
         let segment = rest.split('/').next().unwrap_or_default();
         if segment.is_empty() {
-            return if self.allow_listing && rest.is_empty() { Route::Index } else { Route::NotFound };
+            return if self.allow_listing && rest.is_empty() {
+                Route::Index
+            } else {
+                Route::NotFound
+            };
         }
-        let Some(name) = project_name(segment) else { return Route::NotFound };
+        let Some(name) = project_name(segment) else {
+            return Route::NotFound;
+        };
         let main = self.directory.join(format!("{name}.yaml"));
         if !main.is_file() {
             self.slots.write().unwrap_or_else(PoisonError::into_inner).remove(&name);
             return Route::NotFound;
         }
         match self.slot(name, main).app(loader).await {
-            Some(app) => Route::App { app, prefix_len: segment.len() + 1 },
+            Some(app) => Route::App {
+                app,
+                prefix_len: segment.len() + 1,
+            },
             None => Route::Broken,
         }
     }
@@ -74,7 +87,11 @@ impl Projects {
             return Arc::clone(slot);
         }
         let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(slots.entry(name).or_insert_with(|| Arc::new(Slot::new(main, ReloadPolicy::Strict))))
+        Arc::clone(
+            slots
+                .entry(name)
+                .or_insert_with(|| Arc::new(Slot::new(main, ReloadPolicy::Strict))),
+        )
     }
 
     /// The list of projects as a page. `base` is the path under which the server itself is mounted.
@@ -82,7 +99,11 @@ impl Projects {
         let mut items = String::new();
         for name in names(&self.directory) {
             let href = format!("{}/{}/", base.trim_end_matches('/'), percent_encode(&name));
-            items.push_str(&format!("<li><a href=\"{}\">{}</a></li>\n", escape(&href), escape(&name)));
+            items.push_str(&format!(
+                "<li><a href=\"{}\">{}</a></li>\n",
+                escape(&href),
+                escape(&name)
+            ));
         }
         format!(
             "<!DOCTYPE html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><title>Projects</title></head>\n\
@@ -99,7 +120,9 @@ fn project_name(segment: &str) -> Option<String> {
 }
 
 fn names(directory: &Path) -> Vec<String> {
-    let Ok(entries) = std::fs::read_dir(directory) else { return Vec::new() };
+    let Ok(entries) = std::fs::read_dir(directory) else {
+        return Vec::new();
+    };
     let mut names: Vec<String> = entries
         .filter_map(|entry| {
             let name = entry.ok()?.file_name().into_string().ok()?;
@@ -138,7 +161,10 @@ fn percent_encode(text: &str) -> String {
 }
 
 fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
 }
 
 #[cfg(test)]
@@ -147,7 +173,8 @@ mod tests {
 
     #[test]
     fn names_cannot_leave_the_directory() {
-        let check = |segment: &str, expect: Option<&str>| assert_eq!(project_name(segment).as_deref(), expect, "{segment}");
+        let check =
+            |segment: &str, expect: Option<&str>| assert_eq!(project_name(segment).as_deref(), expect, "{segment}");
         check("roads", Some("roads"));
         check("old%20roads", Some("old roads"));
         check("stra%C3%9Fen", Some("straßen"));

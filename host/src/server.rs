@@ -63,7 +63,9 @@ impl Server {
         trust_forwarded: bool,
     ) -> Self {
         // Ids of two processes, or of one before and after a restart, should differ in one log.
-        let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        let since_epoch = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap_or_default();
         let first_id = (since_epoch.as_secs() ^ u64::from(std::process::id()).rotate_left(16)) << 32;
         Self {
             in_flight: Arc::new(Semaphore::new(limits.max_in_flight)),
@@ -80,7 +82,9 @@ impl Server {
 
 /// Binds `address` (`HOST:PORT`, port 0 for any free one).
 pub(crate) async fn bind(address: &str) -> Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| format!("failed to listen on `{address}`"))
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("failed to listen on `{address}`"))
 }
 
 /// Accepts connections until `stop`. Connections that are open then finish their request.

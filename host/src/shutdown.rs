@@ -24,7 +24,16 @@ pub(crate) struct Stopper {
 pub(crate) fn channel() -> (Stopper, Stop) {
     let (stopping_sender, stopping) = watch::channel(false);
     let (alive_sender, alive) = mpsc::channel(1);
-    (Stopper { stopping: stopping_sender, alive }, Stop { stopping, _alive: alive_sender })
+    (
+        Stopper {
+            stopping: stopping_sender,
+            alive,
+        },
+        Stop {
+            stopping,
+            _alive: alive_sender,
+        },
+    )
 }
 
 impl Stop {

@@ -12,7 +12,9 @@ pub(crate) fn parse_size(text: &str) -> Result<usize, String> {
         "g" | "gb" | "gib" => 1 << 30,
         _ => return Err(format!("unknown unit `{unit}`; expected one of B, KiB, MiB, GiB")),
     };
-    number.checked_mul(factor).ok_or_else(|| format!("`{text}` is too large"))
+    number
+        .checked_mul(factor)
+        .ok_or_else(|| format!("`{text}` is too large"))
 }
 
 /// Parses a duration. Without a unit the number is seconds; units are `ms`, `s`, `m`, `h`.
@@ -25,7 +27,9 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
         "h" => 60 * 60 * 1000,
         _ => return Err(format!("unknown unit `{unit}`; expected one of ms, s, m, h")),
     };
-    let millis = number.checked_mul(millis).ok_or_else(|| format!("`{text}` is too long"))?;
+    let millis = number
+        .checked_mul(millis)
+        .ok_or_else(|| format!("`{text}` is too long"))?;
     // A year: anything longer overflows the arithmetic of timers.
     if millis > 365 * 24 * 60 * 60 * 1000 {
         return Err(format!("`{text}` is too long"));
@@ -37,7 +41,9 @@ fn split_unit(text: &str) -> Result<(usize, &str), String> {
     let text = text.trim();
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);
-    let number = number.parse().map_err(|error| format!("expected a whole number with a unit: {error}"))?;
+    let number = number
+        .parse()
+        .map_err(|error| format!("expected a whole number with a unit: {error}"))?;
     Ok((number, unit.trim()))
 }
 

@@ -83,8 +83,14 @@ fn show(problems: &[Problem]) -> Result<()> {
 }
 
 fn render(problems: &[Problem], terminal: bool) -> String {
-    let colours = if terminal && std::env::var_os("NO_COLOR").is_none() { Colours::Ansi } else { Colours::Never };
-    let base = std::env::current_dir().and_then(|path| path.canonicalize()).unwrap_or_default();
+    let colours = if terminal && std::env::var_os("NO_COLOR").is_none() {
+        Colours::Ansi
+    } else {
+        Colours::Never
+    };
+    let base = std::env::current_dir()
+        .and_then(|path| path.canonicalize())
+        .unwrap_or_default();
     diagnostics::render(problems, &base, colours)
 }
 

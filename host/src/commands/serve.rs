@@ -45,7 +45,10 @@ pub(crate) fn serve(args: &ServeArgs, component: &ComponentArgs) -> Result<ExitC
         max_body: args.max_upstream_body as u64,
         idle_connections: args.upstream_idle,
     });
-    let loader = Loader { guests: Arc::new(guests), outbound: Arc::new(outbound) };
+    let loader = Loader {
+        guests: Arc::new(guests),
+        outbound: Arc::new(outbound),
+    };
     let limits = ServerLimits {
         max_header: args.max_header.max(1 << 10),
         max_uri: args.max_uri,
@@ -83,7 +86,11 @@ fn apps(args: &ServeArgs) -> Result<Apps> {
         return Ok(Apps::Projects(Projects::new(directory, args.allow_listing)));
     }
     let config = args.config.as_deref().context("expected a configuration")?;
-    let policy = if args.reload { ReloadPolicy::KeepOld } else { ReloadPolicy::OnRequest };
+    let policy = if args.reload {
+        ReloadPolicy::KeepOld
+    } else {
+        ReloadPolicy::OnRequest
+    };
     Ok(Apps::Single(Slot::new(absolute(config)?, policy)))
 }
 
@@ -96,8 +103,17 @@ async fn run(args: &ServeArgs, server: Arc<Server>) -> Result<(), LoadError> {
     let connections = Arc::new(Semaphore::new(server.limits.max_connections));
     for address in &args.listen {
         let listener = server::bind(address).await?;
-        announce(listener.local_addr().context("failed to read the address of a listener")?)?;
-        tokio::spawn(server::serve(Arc::clone(&server), listener, Arc::clone(&connections), stop.clone()));
+        announce(
+            listener
+                .local_addr()
+                .context("failed to read the address of a listener")?,
+        )?;
+        tokio::spawn(server::serve(
+            Arc::clone(&server),
+            listener,
+            Arc::clone(&connections),
+            stop.clone(),
+        ));
     }
     drop(stop);
     tokio::spawn(reload_on_hangup(server));
@@ -108,7 +124,9 @@ async fn run(args: &ServeArgs, server: Arc<Server>) -> Result<(), LoadError> {
 /// The line that people and scripts wait for.
 fn announce(address: SocketAddr) -> Result<()> {
     let mut out = std::io::stdout().lock();
-    writeln!(out, "listening on http://{address}").and_then(|()| out.flush()).context("failed to write to stdout")?;
+    writeln!(out, "listening on http://{address}")
+        .and_then(|()| out.flush())
+        .context("failed to write to stdout")?;
     info!(%address, "listening");
     Ok(())
 }
@@ -135,7 +153,13 @@ async fn reload_on_hangup(server: Arc<Server>) {
 /// `select`.
 fn raise_open_files() {
     let limit = getrlimit(Resource::Nofile);
-    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }) {
+    if let Err(error) = setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: limit.maximum,
+            maximum: limit.maximum,
+        },
+    ) {
         warn!(%error, "failed to raise the limit of open files");
     }
 }

@@ -53,9 +53,9 @@ where
 }
 
 fn is_gzip(headers: &HeaderMap) -> bool {
-    headers
-        .get(CONTENT_ENCODING)
-        .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"gzip") || value.as_bytes().eq_ignore_ascii_case(b"x-gzip"))
+    headers.get(CONTENT_ENCODING).is_some_and(|value| {
+        value.as_bytes().eq_ignore_ascii_case(b"gzip") || value.as_bytes().eq_ignore_ascii_case(b"x-gzip")
+    })
 }
 
 struct UpstreamBody<B> {
@@ -190,7 +190,10 @@ mod tests {
 
     async fn read(body: Vec<u8>, encoding: &str, max: u64) -> Result<Vec<u8>, Error> {
         let body = Full::new(Bytes::from(body)).map_err(|never| match never {});
-        let response = http::Response::builder().header(CONTENT_ENCODING, encoding).body(body).unwrap();
+        let response = http::Response::builder()
+            .header(CONTENT_ENCODING, encoding)
+            .body(body)
+            .unwrap();
         let response = prepare(response, Duration::from_secs(1), max, true)?;
         Ok(response.into_body().collect().await?.to_bytes().to_vec())
     }
@@ -207,15 +210,27 @@ mod tests {
     async fn the_limit_counts_decoded_bytes() {
         let bomb = gzip(&vec![0; 4 << 20]);
         assert!(bomb.len() < 64 << 10);
-        assert!(matches!(read(bomb, "gzip", 1 << 20).await, Err(Error::HttpResponseBodySize(_))));
-        assert!(matches!(read(vec![0; 100], "identity", 99).await, Err(Error::HttpResponseBodySize(_))));
+        assert!(matches!(
+            read(bomb, "gzip", 1 << 20).await,
+            Err(Error::HttpResponseBodySize(_))
+        ));
+        assert!(matches!(
+            read(vec![0; 100], "identity", 99).await,
+            Err(Error::HttpResponseBodySize(_))
+        ));
     }
 
     #[tokio::test]
     async fn damaged_gzip_is_an_error() {
         let mut bytes = gzip(b"capabilities");
         bytes.truncate(bytes.len() - 6);
-        assert!(matches!(read(bytes, "gzip", 1 << 20).await, Err(Error::HttpResponseContentCoding(_))));
-        assert!(matches!(read(b"<html>".to_vec(), "gzip", 1 << 20).await, Err(Error::HttpResponseContentCoding(_))));
+        assert!(matches!(
+            read(bytes, "gzip", 1 << 20).await,
+            Err(Error::HttpResponseContentCoding(_))
+        ));
+        assert!(matches!(
+            read(b"<html>".to_vec(), "gzip", 1 << 20).await,
+            Err(Error::HttpResponseContentCoding(_))
+        ));
     }
 }

@@ -40,7 +40,10 @@ pub(super) enum Stream {
 
 pub(super) async fn connect(outbound: &Outbound, upstream: &Upstream) -> Result<Connected, Error> {
     let key = &upstream.key;
-    let uri = key.to_string().parse::<http::Uri>().map_err(|error| Error::InternalError(Some(error.to_string())))?;
+    let uri = key
+        .to_string()
+        .parse::<http::Uri>()
+        .map_err(|error| Error::InternalError(Some(error.to_string())))?;
     let proxy = outbound.proxies.intercept(&uri);
     let mut absolute_form = false;
     let mut proxy_authorization = None;
@@ -61,14 +64,21 @@ pub(super) async fn connect(outbound: &Outbound, upstream: &Upstream) -> Result<
         None => Stream::Plain(tcp),
         Some(config) => {
             let name = ServerName::try_from(key.host.clone()).map_err(|_invalid| Error::TlsCertificateError)?;
-            let tls = TlsConnector::from(config.clone()).connect(name, tcp).await.map_err(|error| {
-                debug!(origin = %key, %error, "TLS failed");
-                tls_error(&error)
-            })?;
+            let tls = TlsConnector::from(config.clone())
+                .connect(name, tcp)
+                .await
+                .map_err(|error| {
+                    debug!(origin = %key, %error, "TLS failed");
+                    tls_error(&error)
+                })?;
             Stream::Tls(Box::new(tls))
         }
     };
-    Ok(Connected { stream: TokioIo::new(stream), absolute_form, proxy_authorization })
+    Ok(Connected {
+        stream: TokioIo::new(stream),
+        absolute_form,
+        proxy_authorization,
+    })
 }
 
 fn tls_error(error: &io::Error) -> Error {
@@ -82,14 +92,19 @@ fn tls_error(error: &io::Error) -> Error {
 async fn dial(host: &str, port: u16) -> Result<TcpStream, Error> {
     let addresses = tokio::net::lookup_host((host, port)).await.map_err(|error| {
         debug!(host, %error, "name lookup failed");
-        Error::DnsError { rcode: Some(error.to_string()), info_code: None }
+        Error::DnsError {
+            rcode: Some(error.to_string()),
+            info_code: None,
+        }
     })?;
     let addresses: Vec<_> = addresses.collect();
     let mut last = Error::DestinationNotFound;
     for (index, address) in addresses.iter().enumerate() {
         let attempt = TcpStream::connect(address);
         let attempt = if index + 1 < addresses.len() {
-            timeout(ATTEMPT_TIMEOUT, attempt).await.unwrap_or_else(|_elapsed| Err(io::ErrorKind::TimedOut.into()))
+            timeout(ATTEMPT_TIMEOUT, attempt)
+                .await
+                .unwrap_or_else(|_elapsed| Err(io::ErrorKind::TimedOut.into()))
         } else {
             attempt.await
         };
@@ -104,7 +119,9 @@ async fn dial(host: &str, port: u16) -> Result<TcpStream, Error> {
                 last = match error.kind() {
                     io::ErrorKind::ConnectionRefused => Error::ConnectionRefused,
                     io::ErrorKind::TimedOut => Error::ConnectionTimeout,
-                    io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => Error::DestinationIpUnroutable,
+                    io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
+                        Error::DestinationIpUnroutable
+                    }
                     _ => Error::DestinationUnavailable,
                 };
             }
@@ -117,10 +134,16 @@ async fn dial_proxy(proxy: &Intercept) -> Result<TcpStream, Error> {
     let uri = proxy.uri();
     if uri.scheme_str() != Some("http") {
         let scheme = uri.scheme_str().unwrap_or_default();
-        return Err(Error::InternalError(Some(format!("proxies of type `{scheme}` are not supported; expected `http`"))));
+        return Err(Error::InternalError(Some(format!(
+            "proxies of type `{scheme}` are not supported; expected `http`"
+        ))));
     }
     let host = uri.host().ok_or(Error::ConfigurationError)?;
-    dial(host.trim_start_matches('[').trim_end_matches(']'), uri.port_u16().unwrap_or(80)).await
+    dial(
+        host.trim_start_matches('[').trim_end_matches(']'),
+        uri.port_u16().unwrap_or(80),
+    )
+    .await
 }
 
 /// `CONNECT` (RFC 9110, 9.3.6). The answer's head is read byte by byte so that nothing of the tunnel is swallowed.

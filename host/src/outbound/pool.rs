@@ -52,7 +52,11 @@ struct Connection {
 
 impl Upstream {
     pub(super) fn new(key: OriginKey, tls: Option<Arc<ClientConfig>>) -> Self {
-        Self { key, tls, idle: Mutex::new(Vec::new()) }
+        Self {
+            key,
+            tls,
+            idle: Mutex::new(Vec::new()),
+        }
     }
 
     /// The connection used last that is still open; those that are too old are closed.
@@ -70,7 +74,10 @@ impl Upstream {
         if idle.len() >= max_idle {
             idle.remove(0);
         }
-        idle.push(Idle { connection, since: Instant::now() });
+        idle.push(Idle {
+            connection,
+            since: Instant::now(),
+        });
     }
 }
 
@@ -117,7 +124,11 @@ async fn handshake(
     request: &mut http::Request<WasiBody>,
     upstream: &Upstream,
 ) -> Result<Connection, Error> {
-    let Connected { stream, absolute_form, proxy_authorization } = connected;
+    let Connected {
+        stream,
+        absolute_form,
+        proxy_authorization,
+    } = connected;
     if let Some(value) = proxy_authorization {
         request.headers_mut().insert(PROXY_AUTHORIZATION, value);
     }
@@ -178,7 +189,10 @@ impl RequestForm {
     fn apply(request: &mut http::Request<WasiBody>, absolute: bool) -> Self {
         let original = request.uri().clone();
         if !absolute {
-            let path = original.path_and_query().cloned().unwrap_or_else(|| http::uri::PathAndQuery::from_static("/"));
+            let path = original
+                .path_and_query()
+                .cloned()
+                .unwrap_or_else(|| http::uri::PathAndQuery::from_static("/"));
             *request.uri_mut() = http::Uri::from(path);
         }
         // The authority may hold credentials, which do not belong into `Host`.
@@ -209,7 +223,10 @@ fn pooled(
     upstream: &Arc<Upstream>,
     max_idle: usize,
 ) -> http::Response<PooledBody> {
-    response.map(|incoming| PooledBody { incoming, connection: Some((connection, Arc::clone(upstream), max_idle)) })
+    response.map(|incoming| PooledBody {
+        incoming,
+        connection: Some((connection, Arc::clone(upstream), max_idle)),
+    })
 }
 
 impl PooledBody {

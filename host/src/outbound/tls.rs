@@ -28,7 +28,10 @@ impl SystemRoots {
             let mut roots = RootCertStore::empty();
             let (added, ignored) = roots.add_parsable_certificates(loaded.certs);
             if added == 0 {
-                warn!(ignored, "the system has no usable root certificates: every HTTPS upstream will be refused");
+                warn!(
+                    ignored,
+                    "the system has no usable root certificates: every HTTPS upstream will be refused"
+                );
             }
             Arc::new(with_roots(roots))
         });
@@ -44,15 +47,22 @@ pub(super) fn client_config(
 ) -> Result<Arc<ClientConfig>> {
     if no_cert_checks {
         let verifier = AnyCertificate { provider: provider() };
-        let config = builder().dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth();
+        let config = builder()
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(verifier))
+            .with_no_client_auth();
         return Ok(Arc::new(config));
     }
-    let Some(file) = ca_certs else { return Ok(system.config()) };
+    let Some(file) = ca_certs else {
+        return Ok(system.config());
+    };
     let pem = fs::read(file).with_context(|| format!("failed to read the certificates in `{file}`"))?;
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(&pem) {
         let certificate = certificate.with_context(|| format!("`{file}` is not a file of PEM certificates"))?;
-        roots.add(certificate).with_context(|| format!("a certificate in `{file}` cannot be used as a root"))?;
+        roots
+            .add(certificate)
+            .with_context(|| format!("a certificate in `{file}` cannot be used as a root"))?;
     }
     ensure!(!roots.is_empty(), "there is no certificate in `{file}`");
     Ok(Arc::new(with_roots(roots)))
@@ -73,7 +83,9 @@ fn with_roots(roots: RootCertStore) -> ClientConfig {
     match WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider()).build() {
         Ok(verifier) => builder().with_webpki_verifier(verifier).with_no_client_auth(),
         // No roots at all: every certificate is refused.
-        Err(_no_roots) => builder().with_root_certificates(RootCertStore::empty()).with_no_client_auth(),
+        Err(_no_roots) => builder()
+            .with_root_certificates(RootCertStore::empty())
+            .with_no_client_auth(),
     }
 }
 

@@ -26,12 +26,16 @@ pub(super) struct Running {
 
 impl Running {
     pub(super) fn new(guest: impl Future<Output = Result<(), Failure>> + Send + 'static) -> Self {
-        Self { guest: Some(Box::pin(guest)) }
+        Self {
+            guest: Some(Box::pin(guest)),
+        }
     }
 
     /// Lets the guest work; ready when it has ended.
     pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        let Some(guest) = &mut self.guest else { return Poll::Ready(Ok(())) };
+        let Some(guest) = &mut self.guest else {
+            return Poll::Ready(Ok(()));
+        };
         let ended = guest.as_mut().poll(context);
         if ended.is_ready() {
             self.guest = None;
@@ -75,11 +79,17 @@ pub(super) struct Streaming {
 impl AnswerBody {
     pub(super) fn whole(bytes: Bytes) -> Self {
         let bytes = if bytes.is_empty() { None } else { Some(bytes) };
-        Self { kind: Kind::Whole(bytes), entry: None }
+        Self {
+            kind: Kind::Whole(bytes),
+            entry: None,
+        }
     }
 
     pub(super) fn streaming(streaming: Streaming) -> Self {
-        Self { kind: Kind::Streaming(streaming), entry: None }
+        Self {
+            kind: Kind::Streaming(streaming),
+            entry: None,
+        }
     }
 
     pub(super) fn logged(mut self, entry: Option<Box<Entry>>) -> Self {
@@ -150,7 +160,11 @@ pub(super) fn collect(mut body: HyperOutgoingBody) -> Option<Bytes> {
             }
         }
     }
-    if more.is_empty() { Some(first.unwrap_or_default()) } else { Some(more.freeze()) }
+    if more.is_empty() {
+        Some(first.unwrap_or_default())
+    } else {
+        Some(more.freeze())
+    }
 }
 
 /// Lets the guest work to its end and counts the body that nobody wants (HEAD).

@@ -89,10 +89,14 @@ impl Server {
             Route::Broken => return Err(Refusal::Broken),
         };
         let request = mount(request, prefix_len)?;
-        let permit = timeout_at(deadline, self.admit()).await.map_err(|_elapsed| Refusal::Busy)??;
+        let permit = timeout_at(deadline, self.admit())
+            .await
+            .map_err(|_elapsed| Refusal::Busy)??;
 
         let (respond, answered) = oneshot::channel();
-        let guest = self.guest(app, request, respond, deadline, permit, stop).instrument(span.clone());
+        let guest = self
+            .guest(app, request, respond, deadline, permit, stop)
+            .instrument(span.clone());
         let mut running = Running::new(guest);
         let mut answered = answered;
         let (ended, answer) = std::future::poll_fn(|context| {
@@ -177,7 +181,10 @@ impl Server {
         }
         let _place = Queued::enter(self).ok_or(Refusal::Busy)?;
         // The semaphore is never closed.
-        Arc::clone(&self.in_flight).acquire_owned().await.map_err(|_closed| Refusal::Busy)
+        Arc::clone(&self.in_flight)
+            .acquire_owned()
+            .await
+            .map_err(|_closed| Refusal::Busy)
     }
 
     /// The guest's side of a request; what it fails with is logged here, also when nobody waits any more.
@@ -209,7 +216,9 @@ impl Server {
             Apps::Single(_) => String::new(),
         };
         let mut response = Response::new(AnswerBody::whole(page.into()));
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+        response
+            .headers_mut()
+            .insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
         response
     }
 }
@@ -235,9 +244,16 @@ impl Drop for Queued<'_> {
 }
 
 fn script_name(headers: &HeaderMap) -> String {
-    let value = headers.get(SCRIPT_NAME).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let value = headers
+        .get(SCRIPT_NAME)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
     let value = value.trim().trim_end_matches('/');
-    if value.is_empty() || value.starts_with('/') { value.to_owned() } else { format!("/{value}") }
+    if value.is_empty() || value.starts_with('/') {
+        value.to_owned()
+    } else {
+        format!("/{value}")
+    }
 }
 
 /// Takes the mount point off the path and adds it to the script name, as WSGI does it.
@@ -246,14 +262,19 @@ fn mount(mut request: Request<Full<Bytes>>, prefix_len: usize) -> Result<Request
         return Ok(request);
     }
     let bad = |_error| Refusal::BadRequest("the path is not valid");
-    let (prefix, rest) = request.uri().path().split_at_checked(prefix_len).ok_or(Refusal::NotFound)?;
+    let (prefix, rest) = request
+        .uri()
+        .path()
+        .split_at_checked(prefix_len)
+        .ok_or(Refusal::NotFound)?;
     let rest = if rest.is_empty() { "/" } else { rest };
     let target = match request.uri().query() {
         Some(query) => format!("{rest}?{query}"),
         None => rest.to_owned(),
     };
     let script_name = format!("{}{prefix}", script_name(request.headers()));
-    let script_name = HeaderValue::try_from(script_name).map_err(|_invalid| Refusal::BadRequest("the path is not valid"))?;
+    let script_name =
+        HeaderValue::try_from(script_name).map_err(|_invalid| Refusal::BadRequest("the path is not valid"))?;
     let mut parts = request.uri().clone().into_parts();
     parts.path_and_query = Some(PathAndQuery::try_from(target).map_err(bad)?);
     *request.uri_mut() = Uri::from_parts(parts).map_err(|_invalid| Refusal::BadRequest("the path is not valid"))?;
@@ -280,7 +301,11 @@ async fn finish(
         }
         AnswerBody::whole(if head_only || bodyless { Bytes::new() } else { bytes })
     } else {
-        let streaming = Streaming { running, body, failed: false };
+        let streaming = Streaming {
+            running,
+            body,
+            failed: false,
+        };
         if head_only && !has_length && !bodyless {
             let length = answer::count(streaming).await.ok_or(Refusal::NoAnswer)?;
             head.headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
@@ -312,16 +337,20 @@ impl Refusal {
         let (status, text) = match &self {
             Self::BadRequest(text) => (StatusCode::BAD_REQUEST, *text),
             Self::NotFound => (StatusCode::NOT_FOUND, "not found"),
-            Self::SlowBody => (StatusCode::REQUEST_TIMEOUT, "the body of the request did not arrive in time"),
+            Self::SlowBody => (
+                StatusCode::REQUEST_TIMEOUT,
+                "the body of the request did not arrive in time",
+            ),
             Self::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "the body of the request is too large"),
             Self::UriTooLong => (StatusCode::URI_TOO_LONG, "the URL is too long"),
             Self::Broken => (
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "the configuration of this service has errors; the log of the server names them",
             ),
-            Self::NoAnswer | Self::Failed(_) if !self.is_deadline() => {
-                (StatusCode::INTERNAL_SERVER_ERROR, "internal error; the log of the server tells more")
-            }
+            Self::NoAnswer | Self::Failed(_) if !self.is_deadline() => (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "internal error; the log of the server tells more",
+            ),
             Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "the server is busy, try again later"),
             Self::Deadline | Self::NoAnswer | Self::Failed(_) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "the request took too long")
@@ -358,11 +387,16 @@ mod tests {
         let check = |uri: &str, prefix: &str, client: Option<&str>, expect: (&str, &str)| {
             let mut request = Request::get(uri).body(Full::default()).unwrap();
             if let Some(value) = client {
-                request.headers_mut().insert(SCRIPT_NAME, HeaderValue::from_str(value).unwrap());
+                request
+                    .headers_mut()
+                    .insert(SCRIPT_NAME, HeaderValue::from_str(value).unwrap());
             }
             let request = mount(request, prefix.len()).unwrap();
             let target = request.uri().path_and_query().unwrap().as_str().to_owned();
-            let name = request.headers().get(SCRIPT_NAME).map_or("", |value| value.to_str().unwrap());
+            let name = request
+                .headers()
+                .get(SCRIPT_NAME)
+                .map_or("", |value| value.to_str().unwrap());
             assert_eq!((target.as_str(), name), expect, "{uri}");
         };
         check("/service?a=b", "", None, ("/service?a=b", ""));
