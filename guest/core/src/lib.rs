@@ -5,6 +5,7 @@ pub mod config;
 pub mod coverage;
 pub mod grid;
 pub mod http;
+pub mod image;
 pub mod lock;
 pub mod platform;
 pub mod request;

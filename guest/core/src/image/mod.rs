@@ -1,0 +1,23 @@
+//! Everything that touches pixels: decode, join, transform, merge, quantise, draw text, encode.
+//!
+//! Answers to MapProxy's `mapproxy/image/` and to section 15 of the behaviour inventory. Knows nothing of SRS, grids or
+//! protocols: coordinates arrive as pixel positions, coverages as masks.
+
+mod blank;
+mod decode;
+mod encode;
+mod map_image;
+mod options;
+mod quantize;
+mod raster;
+
+pub use blank::filled;
+pub use decode::{DecodeError, Limits, decode, peek_format, peek_size};
+pub use encode::{EncodeError, can_encode, encode};
+pub use map_image::{Cacheability, GeoReference, MapImage, MapImageError};
+pub use options::{
+    EncodingOptions, ImageFormat, ImageOptions, Mode, Quantizer, Resampling, TiffCompression, UnknownName,
+    compatible_options,
+};
+pub use quantize::quantize;
+pub use raster::{MAX_PIXELS, Pixels, Raster, RasterError};

@@ -1,0 +1,324 @@
+//! True colour to a palette of at most N colours, without dithering, as MapProxy does for every PNG by default.
+//!
+//! A picture with few colours keeps exactly those. Otherwise the colours are gathered in bins (5 bits per channel, 3
+//! bits of alpha), and the bins are split into boxes by Wu's criterion (Xiaolin Wu, "Efficient Statistical Computations
+//! for Optimal Color Quantization", Graphics Gems II): always the box with the largest error, at the place that lowers
+//! the error most. Each bin then has its palette entry, so the pixels are mapped with one look-up. Colours are
+//! premultiplied while they are gathered: what is hardly visible hardly counts.
+
+use std::collections::BinaryHeap;
+
+use super::raster::{Pixels, Raster, RasterError};
+
+/// Which of the 256 indices occur.
+pub(crate) fn count_used(indices: &[u8]) -> [bool; 256] {
+    let mut used = [false; 256];
+    for &index in indices {
+        used[usize::from(index)] = true;
+    }
+    used
+}
+
+/// How many different indices occur; looks only if the palette is no bound already.
+pub(crate) fn used_colors(indices: &[u8], palette: usize) -> usize {
+    if palette <= 1 {
+        palette
+    } else {
+        count_used(indices).iter().filter(|used| **used).count()
+    }
+}
+
+/// The picture with at most `colors` colours (1 to 256). A palette that is small enough already stays as it is.
+///
+/// # Errors
+/// None in practice: the size is that of a picture.
+pub fn quantize(raster: &Raster, colors: usize) -> Result<Raster, RasterError> {
+    let colors = colors.clamp(1, 256);
+    let (width, height) = raster.size();
+    let (indices, palette) = match raster.pixels() {
+        Pixels::Indexed { palette, .. } if palette.len() <= colors => return Ok(raster.clone()),
+        Pixels::Indexed { .. } => return quantize(&raster.clone().into_true_color(), colors),
+        Pixels::Gray(data) if colors == 256 => (data.clone(), (0..=255).map(|v| [v, v, v, 255]).collect()),
+        Pixels::Gray(_) => return quantize(&raster.clone().into_rgb(), colors),
+        Pixels::Rgb(data) => exact::<3>(data, colors).unwrap_or_else(|| reduce::<3>(data, colors)),
+        Pixels::Rgba(data) => exact::<4>(data, colors).unwrap_or_else(|| reduce::<4>(data, colors)),
+    };
+    Raster::new(width, height, Pixels::Indexed { indices, palette })
+}
+
+fn rgba<const BPP: usize>(pixel: &[u8]) -> [u8; 4] {
+    if BPP == 4 {
+        [pixel[0], pixel[1], pixel[2], pixel[3]]
+    } else {
+        [pixel[0], pixel[1], pixel[2], 255]
+    }
+}
+
+/// Slots of the hash table of exact colours, four times as many as colours.
+const SLOTS: usize = 1024;
+
+/// The picture's own colours, if there are at most `colors`.
+fn exact<const BPP: usize>(data: &[u8], colors: usize) -> Option<(Vec<u8>, Vec<[u8; 4]>)> {
+    let mut slots = [u16::MAX; SLOTS];
+    let mut palette: Vec<[u8; 4]> = Vec::with_capacity(colors);
+    let mut indices = Vec::with_capacity(data.len() / BPP);
+    let mut last = None;
+    let mut last_index = 0;
+    for pixel in data.chunks_exact(BPP) {
+        let color = rgba::<BPP>(pixel);
+        if last == Some(color) {
+            indices.push(last_index);
+            continue;
+        }
+        // Fibonacci hashing; the table is never full, so the search ends.
+        let mut slot = (u32::from_le_bytes(color).wrapping_mul(0x9E37_79B9) >> 22) as usize;
+        let index = loop {
+            match palette.get(usize::from(slots[slot])) {
+                Some(known) if *known == color => break slots[slot] as u8,
+                Some(_) => slot = (slot + 1) % SLOTS,
+                None if palette.len() == colors => return None,
+                None => {
+                    slots[slot] = palette.len() as u16;
+                    palette.push(color);
+                    break slots[slot] as u8;
+                }
+            }
+        };
+        indices.push(index);
+        (last, last_index) = (Some(color), index);
+    }
+    Some((indices, palette))
+}
+
+/// Pixels whose colours fall into one cell of the colour cube.
+#[derive(Clone, Copy)]
+struct Bin {
+    cell: u32,
+    count: f64,
+    /// Sums of the premultiplied channels.
+    sum: [f64; 4],
+}
+
+impl Bin {
+    /// One of 32 places along a channel.
+    fn bucket(&self, channel: usize) -> usize {
+        ((self.sum[channel] / self.count) as usize >> 3).min(31)
+    }
+}
+
+/// Number of cells: 5 bits per colour channel, 3 bits of alpha where there is any.
+const fn cells<const BPP: usize>() -> usize {
+    if BPP == 4 { 1 << 18 } else { 1 << 15 }
+}
+
+fn cell<const BPP: usize>(pixel: &[u8]) -> usize {
+    let [r, g, b, a] = rgba::<BPP>(pixel).map(usize::from);
+    let rgb = (r >> 3) << 10 | (g >> 3) << 5 | b >> 3;
+    if BPP == 3 {
+        return rgb;
+    }
+    match a {
+        // Clear and opaque have levels of their own, so that they stay so. Under clear pixels no colour shows.
+        0 => 0,
+        255 => 7 << 15 | rgb,
+        _ => (1 + (a - 1) * 6 / 254) << 15 | rgb,
+    }
+}
+
+fn bins<const BPP: usize>(data: &[u8]) -> Vec<Bin> {
+    let mut places = vec![0_u32; cells::<BPP>()];
+    let mut bins: Vec<Bin> = Vec::with_capacity(4096);
+    let mut gather = |cell: usize, count: u32, sum: [u32; 4]| {
+        let place = &mut places[cell];
+        if *place == 0 {
+            bins.push(Bin {
+                cell: cell as u32,
+                count: 0.0,
+                sum: [0.0; 4],
+            });
+            *place = bins.len() as u32;
+        }
+        let bin = &mut bins[*place as usize - 1];
+        bin.count += f64::from(count);
+        for (to, from) in bin.sum.iter_mut().zip(sum) {
+            *to += f64::from(from);
+        }
+    };
+    // Neighbours are often in the same bin: gather runs of up to 255 pixels, whose sums fit 32 bits premultiplied.
+    let (mut run_cell, mut run_count, mut run_sum) = (usize::MAX, 0, [0_u32; 4]);
+    for pixel in data.chunks_exact(BPP) {
+        let at = cell::<BPP>(pixel);
+        if at != run_cell || run_count == 255 {
+            if run_count > 0 {
+                gather(run_cell, run_count, run_sum);
+            }
+            (run_cell, run_count, run_sum) = (at, 0, [0; 4]);
+        }
+        run_count += 1;
+        let [r, g, b, a] = rgba::<BPP>(pixel).map(u32::from);
+        run_sum[0] += r * a;
+        run_sum[1] += g * a;
+        run_sum[2] += b * a;
+        run_sum[3] += a * 255;
+    }
+    if run_count > 0 {
+        gather(run_cell, run_count, run_sum);
+    }
+    for bin in &mut bins {
+        bin.sum = bin.sum.map(|v| v / 255.0);
+    }
+    bins
+}
+
+/// A range of bins that share a palette entry.
+#[derive(Clone, Copy)]
+struct ColorBox {
+    start: usize,
+    end: usize,
+    count: f64,
+    sum: [f64; 4],
+    /// Squared error per channel when all its colours become its mean.
+    error: [f64; 4],
+}
+
+impl ColorBox {
+    fn new(bins: &[Bin], start: usize, end: usize) -> Self {
+        let mut count = 0.0;
+        let mut sum = [0.0; 4];
+        let mut squares = [0.0; 4];
+        for bin in &bins[start..end] {
+            count += bin.count;
+            for channel in 0..4 {
+                sum[channel] += bin.sum[channel];
+                squares[channel] += bin.sum[channel] * bin.sum[channel] / bin.count;
+            }
+        }
+        let mut error = [0.0; 4];
+        for channel in 0..4 {
+            error[channel] = (squares[channel] - sum[channel] * sum[channel] / count).max(0.0);
+        }
+        Self {
+            start,
+            end,
+            count,
+            sum,
+            error,
+        }
+    }
+
+    fn total_error(&self) -> f64 {
+        self.error.iter().sum()
+    }
+
+    fn color(&self) -> [u8; 4] {
+        let alpha = self.sum[3] / self.count;
+        if alpha < 0.5 {
+            return [0; 4];
+        }
+        let channel = |sum: f64| (sum * 255.0 / self.sum[3]).round().min(255.0) as u8;
+        [
+            channel(self.sum[0]),
+            channel(self.sum[1]),
+            channel(self.sum[2]),
+            alpha.round().min(255.0) as u8,
+        ]
+    }
+
+    /// Two boxes instead of this one, cut across the channel with the largest error that can be cut.
+    fn split(&self, bins: &mut [Bin]) -> Option<(Self, Self)> {
+        let mut channels = [0, 1, 2, 3];
+        channels.sort_by(|&a, &b| self.error[b].total_cmp(&self.error[a]));
+        channels.iter().find_map(|&channel| {
+            let cut = self.best_cut(&bins[self.start..self.end], channel)?;
+            let mut middle = self.start;
+            for at in self.start..self.end {
+                if bins[at].bucket(channel) < cut {
+                    bins.swap(at, middle);
+                    middle += 1;
+                }
+            }
+            Some((Self::new(bins, self.start, middle), Self::new(bins, middle, self.end)))
+        })
+    }
+
+    /// The bucket at which the second box begins, so that the error of both is smallest: with the sums S and counts n
+    /// of both sides, |S1|^2 / n1 + |S2|^2 / n2 is largest.
+    fn best_cut(&self, bins: &[Bin], channel: usize) -> Option<usize> {
+        let mut buckets = [(0.0, [0.0; 4]); 32];
+        for bin in bins {
+            let (count, sum) = &mut buckets[bin.bucket(channel)];
+            *count += bin.count;
+            for (to, from) in sum.iter_mut().zip(bin.sum) {
+                *to += from;
+            }
+        }
+        let (mut count, mut sum) = (0.0, [0.0; 4]);
+        let mut best = None;
+        for (bucket, (bucket_count, bucket_sum)) in buckets.iter().enumerate() {
+            if count > 0.0 && *bucket_count > 0.0 && count < self.count {
+                let mut gain = 0.0;
+                for k in 0..4 {
+                    let rest = self.sum[k] - sum[k];
+                    gain += sum[k] * sum[k] / count + rest * rest / (self.count - count);
+                }
+                if best.is_none_or(|(most, _)| gain > most) {
+                    best = Some((gain, bucket));
+                }
+            }
+            count += bucket_count;
+            for (to, from) in sum.iter_mut().zip(bucket_sum) {
+                *to += from;
+            }
+        }
+        best.map(|(_, bucket)| bucket)
+    }
+}
+
+/// Order in the queue of boxes: the one with the largest error first.
+struct ByError(ColorBox);
+
+impl Ord for ByError {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.0.total_error().total_cmp(&other.0.total_error())
+    }
+}
+impl PartialOrd for ByError {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl PartialEq for ByError {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+impl Eq for ByError {}
+
+fn reduce<const BPP: usize>(data: &[u8], colors: usize) -> (Vec<u8>, Vec<[u8; 4]>) {
+    let mut bins = bins::<BPP>(data);
+    let mut open = BinaryHeap::with_capacity(colors);
+    let mut done: Vec<ColorBox> = Vec::with_capacity(colors);
+    open.push(ByError(ColorBox::new(&bins, 0, bins.len())));
+    while open.len() + done.len() < colors {
+        let Some(ByError(largest)) = open.pop() else { break };
+        match largest.split(&mut bins) {
+            Some((first, second)) => {
+                open.push(ByError(first));
+                open.push(ByError(second));
+            }
+            None => done.push(largest),
+        }
+    }
+    done.extend(open.into_iter().map(|ByError(color_box)| color_box));
+    let mut table = vec![0_u8; cells::<BPP>()];
+    for (index, color_box) in (0..=255).zip(&done) {
+        for bin in &bins[color_box.start..color_box.end] {
+            table[bin.cell as usize] = index;
+        }
+    }
+    let indices = data.chunks_exact(BPP).map(|pixel| table[cell::<BPP>(pixel)]).collect();
+    (indices, done.iter().map(ColorBox::color).collect())
+}
+
+#[cfg(test)]
+mod tests;
