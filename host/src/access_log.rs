@@ -20,6 +20,12 @@ const WRITE_EVERY: Duration = Duration::from_millis(100);
 /// Lines that wait to be written; what does not fit (the disk hangs) is dropped and counted.
 const MAX_WAITING: usize = 8 << 20;
 
+/// What nginx logs for a client that left before its answer.
+const CLIENT_LEFT: StatusCode = match StatusCode::from_u16(499) {
+    Ok(status) => status,
+    Err(_) => StatusCode::BAD_REQUEST,
+};
+
 /// Format of the access log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum AccessFormat {
@@ -100,7 +106,7 @@ impl AccessLog {
             referer: text(request.headers(), &REFERER),
             user_agent: text(request.headers(), &USER_AGENT),
             started: Instant::now(),
-            status: StatusCode::OK,
+            status: CLIENT_LEFT,
             bytes: 0,
         }))
     }
@@ -299,6 +305,7 @@ mod tests {
             .unwrap();
         let mut entry = log.begin(1, SocketAddr::from(([127, 0, 0, 1], 1)), &request).unwrap();
         entry.bytes = 17;
+        entry.status = StatusCode::OK;
         drop(entry);
         log.flush();
         let text = std::fs::read_to_string(&file).unwrap();

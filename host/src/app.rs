@@ -293,18 +293,21 @@ impl Slot {
 
     /// The application for a request; `None` where the configuration is broken (the reason is in the log).
     pub(crate) async fn app(&self, loader: &Loader) -> Option<Arc<App>> {
-        if let Some(app) = self.up_to_date() {
+        if let UpToDate::Yes(app) = self.up_to_date() {
             return app;
         }
         let _loading = self.loading.lock().await;
-        if let Some(app) = self.up_to_date() {
+        if let UpToDate::Yes(app) = self.up_to_date() {
             return app;
         }
         match self.load(loader).await {
             Ok(app) => Some(app),
             Err(error) => {
                 report(&self.main, &error);
-                self.up_to_date().flatten()
+                match self.up_to_date() {
+                    UpToDate::Yes(app) => app,
+                    UpToDate::No => None,
+                }
             }
         }
     }
@@ -346,19 +349,24 @@ impl Slot {
         }
     }
 
-    /// The outer `None` asks for loading.
-    fn up_to_date(&self) -> Option<Option<Arc<App>>> {
+    fn up_to_date(&self) -> UpToDate {
         let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        let ignore_changes = self.policy == ReloadPolicy::OnRequest;
         match &*current {
-            Current::Unloaded => None,
-            Current::Ready(app) => {
-                (self.policy == ReloadPolicy::OnRequest || app.is_current()).then(|| Some(Arc::clone(app)))
+            Current::Ready(app) if ignore_changes || app.is_current() => UpToDate::Yes(Some(Arc::clone(app))),
+            Current::Broken(broken) if ignore_changes || broken.files.iter().all(Stamp::is_current) => {
+                UpToDate::Yes(broken.old.clone())
             }
-            Current::Broken(broken) => (self.policy == ReloadPolicy::OnRequest
-                || broken.files.iter().all(Stamp::is_current))
-            .then(|| broken.old.clone()),
+            _ => UpToDate::No,
         }
     }
+}
+
+/// Whether what was loaded last is what is on disk.
+enum UpToDate {
+    /// With the application to serve; `None` where the configuration is broken.
+    Yes(Option<Arc<App>>),
+    No,
 }
 
 fn report(main: &Path, error: &LoadError) {

@@ -1,7 +1,5 @@
 //! Bindings of our own interface, `wit/mapproxy.wit`.
 
-#![expect(clippy::pedantic, reason = "generated code")]
-
 wasmtime::component::bindgen!({
     path: "../wit",
     world: "mapproxy",

@@ -197,7 +197,7 @@ impl WasiHttpHooks for Outgoing {
                 let result = pool::send(&outbound, &upstream, request, timeouts).await;
                 match &result {
                     Ok(response) => {
-                        debug!(status = response.status().as_u16(), elapsed = ?started.elapsed(), "answered")
+                        debug!(status = response.status().as_u16(), elapsed = ?started.elapsed(), "answered");
                     }
                     Err(error) => debug!(%error, elapsed = ?started.elapsed(), "failed"),
                 }

@@ -1,7 +1,8 @@
 //! A directory of configurations, each under its own path: `DIR/roads.yaml` answers below `/roads/` (MapProxy's
-//! MultiMapProxy). Loaded at the first request, loaded again when a file changes.
+//! `MultiMapProxy`). Loaded at the first request, loaded again when a file changes.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -99,11 +100,8 @@ impl Projects {
         let mut items = String::new();
         for name in names(&self.directory) {
             let href = format!("{}/{}/", base.trim_end_matches('/'), percent_encode(&name));
-            items.push_str(&format!(
-                "<li><a href=\"{}\">{}</a></li>\n",
-                escape(&href),
-                escape(&name)
-            ));
+            // Writing to a String does not fail, here and below.
+            let _ = writeln!(items, "<li><a href=\"{}\">{}</a></li>", escape(&href), escape(&name));
         }
         format!(
             "<!DOCTYPE html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><title>Projects</title></head>\n\
@@ -154,7 +152,7 @@ fn percent_encode(text: &str) -> String {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
             out.push(char::from(byte));
         } else {
-            out.push_str(&format!("%{byte:02X}"));
+            let _ = write!(out, "%{byte:02X}");
         }
     }
     out

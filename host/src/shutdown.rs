@@ -84,7 +84,7 @@ mod tests {
         let mut other = stop.clone();
         drop(stop);
         let worker = tokio::spawn(async move { other.requested().await });
-        assert!(stopper.drain(Duration::from_secs(60)).await);
+        assert!(stopper.drain(Duration::from_mins(1)).await);
         worker.await.unwrap();
     }
 

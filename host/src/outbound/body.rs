@@ -89,17 +89,13 @@ impl<B: Body<Data = Bytes, Error = Error> + Unpin> UpstreamBody<B> {
 
     /// Counts what goes to the guest.
     fn take(&mut self, data: &Bytes) -> Result<(), Error> {
-        match self.left.checked_sub(data.len() as u64) {
-            Some(left) => {
-                self.left = left;
-                Ok(())
-            }
-            None => {
-                self.ended = true;
-                warn!(max_bytes = self.max_bytes, "the answer of an upstream is too large");
-                Err(Error::HttpResponseBodySize(Some(self.max_bytes)))
-            }
+        if let Some(left) = self.left.checked_sub(data.len() as u64) {
+            self.left = left;
+            return Ok(());
         }
+        self.ended = true;
+        warn!(max_bytes = self.max_bytes, "the answer of an upstream is too large");
+        Err(Error::HttpResponseBodySize(Some(self.max_bytes)))
     }
 
     /// Decodes a step of `pending`; `None` when it gave nothing.

@@ -163,12 +163,12 @@ async fn exchange(
 ) -> Result<http::Response<Incoming>, ExchangeError> {
     match timeout(timeouts.first_byte, connection.sender.try_send_request(request)).await {
         Ok(Ok(response)) => Ok(response),
-        Ok(Err(mut error)) => Err((error.take_message().map(Box::new), classify(error.into_error()))),
+        Ok(Err(mut error)) => Err((error.take_message().map(Box::new), classify(&error.into_error()))),
         Err(_elapsed) => Err((None, Error::ConnectionReadTimeout)),
     }
 }
 
-pub(super) fn classify(error: hyper::Error) -> Error {
+pub(super) fn classify(error: &hyper::Error) -> Error {
     if error.is_incomplete_message() || error.is_closed() || error.is_canceled() {
         Error::HttpResponseIncomplete
     } else if error.is_parse_too_large() {
@@ -250,7 +250,7 @@ impl Body for PooledBody {
             }
             Poll::Ready(Some(Err(error))) => {
                 self.connection = None;
-                Poll::Ready(Some(Err(classify(error))))
+                Poll::Ready(Some(Err(classify(&error))))
             }
             Poll::Ready(Some(Ok(frame))) => Poll::Ready(Some(Ok(frame))),
             Poll::Pending => Poll::Pending,

@@ -93,19 +93,15 @@ impl Server {
             .await
             .map_err(|_elapsed| Refusal::Busy)??;
 
-        let (respond, answered) = oneshot::channel();
+        let (respond, mut answered) = oneshot::channel();
         let guest = self
             .guest(app, request, respond, deadline, permit, stop)
             .instrument(span.clone());
         let mut running = Running::new(guest);
-        let mut answered = answered;
         let (ended, answer) = std::future::poll_fn(|context| {
             let ended = running.poll(context);
-            match Pin::new(&mut answered).poll(context) {
-                Poll::Ready(answer) => Poll::Ready((ended, answer.ok())),
-                // It ended, so its side of the channel is gone: not pending.
-                Poll::Pending => Poll::Pending,
-            }
+            // Once the guest has ended, its side of the channel is gone, so this is not pending for ever.
+            Pin::new(&mut answered).poll(context).map(|answer| (ended, answer.ok()))
         })
         .await;
         if let Poll::Ready(Err(failure)) = ended {
@@ -119,13 +115,11 @@ impl Server {
                 return Err(Refusal::NoAnswer);
             }
             None => {
-                return match std::future::poll_fn(|context| running.poll(context)).await {
-                    Err(failure) => Err(Refusal::Failed(failure)),
-                    Ok(()) => {
-                        error!("the instance ended without an answer");
-                        Err(Refusal::NoAnswer)
-                    }
-                };
+                std::future::poll_fn(|context| running.poll(context))
+                    .await
+                    .map_err(Refusal::Failed)?;
+                error!("the instance ended without an answer");
+                return Err(Refusal::NoAnswer);
             }
         };
         finish(response, running, head_only).await

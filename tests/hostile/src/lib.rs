@@ -155,7 +155,7 @@ impl wasip2::exports::http::incoming_handler::Guest for Hostile {
             .split_once('/')
             .unwrap_or((path.trim_start_matches('/'), ""));
         match behaviour {
-            "echo" => answer(out, 200, &echo(request)),
+            "echo" => answer(out, 200, &echo(&request)),
             "count" => answer(out, 200, served.to_string().as_bytes()),
             "loop" => compute(),
             "loop-after-head" => {
@@ -254,7 +254,7 @@ fn trickle(out: ResponseOutparam, pieces: u32) {
     let _ = OutgoingBody::finish(body, None);
 }
 
-fn echo(request: IncomingRequest) -> Vec<u8> {
+fn echo(request: &IncomingRequest) -> Vec<u8> {
     let method = match request.method() {
         Method::Get => "GET".to_owned(),
         Method::Post => "POST".to_owned(),
@@ -266,11 +266,11 @@ fn echo(request: IncomingRequest) -> Vec<u8> {
         text.extend_from_slice(format!("{name}: {}\n", String::from_utf8_lossy(&value)).as_bytes());
     }
     text.push(b'\n');
-    text.extend_from_slice(&read(request.consume().expect("consumed once")));
+    text.extend_from_slice(&read(&request.consume().expect("consumed once")));
     text
 }
 
-fn read(body: IncomingBody) -> Vec<u8> {
+fn read(body: &IncomingBody) -> Vec<u8> {
     let mut bytes = Vec::new();
     if let Ok(stream) = body.stream() {
         while let Ok(piece) = stream.blocking_read(64 << 10) {
@@ -317,5 +317,5 @@ fn fetch(url: &str) -> Result<(u16, Vec<u8>), ErrorCode> {
     future.subscribe().block();
     let response = future.get().expect("it is ready").expect("taken once")?;
     let status = response.status();
-    Ok((status, read(response.consume().expect("consumed once"))))
+    Ok((status, read(&response.consume().expect("consumed once"))))
 }
