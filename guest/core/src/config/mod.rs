@@ -1,7 +1,7 @@
 //! The configuration: what the YAML says, checked and compiled.
 
 pub mod compiled;
-// pub mod model; -- as soon as `image`, `grid` and `coverage` are here
+pub mod model;
 mod problem;
 
 pub use compiled::{Compiled, CompiledBuilder, CompiledError, Kind};

@@ -6,6 +6,8 @@
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::coverage::MapExtent;
+
 use crate::coverage::Coverage;
 use crate::image::{ImageFormat, ImageOptions};
 use crate::srs::{BBox, PreferredSrs, Srs};
@@ -267,13 +269,6 @@ pub enum LayerSource {
     Cache(String),
     /// key of a `source` segment; `name:layer1,layer2` has a segment of its own
     Source(String),
-}
-
-/// A box in a reference system.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct MapExtent {
-    pub bbox: BBox,
-    pub srs: Srs,
 }
 
 /// Resolutions in metres per pixel between which something is drawn: `min_res` is the coarsest (largest number).

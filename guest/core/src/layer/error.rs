@@ -26,7 +26,7 @@ pub enum LayerError {
     #[error(transparent)]
     File(#[from] FileError),
     #[error(transparent)]
-    Image(#[from] crate::image::ImageError),
+    Image(#[from] crate::image::MapImageError),
     #[error(transparent)]
     Srs(#[from] crate::srs::SrsError),
 }
