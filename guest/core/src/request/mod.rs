@@ -3,6 +3,7 @@
 
 mod base;
 mod params;
+pub mod wms;
 
 pub use base::PublicAddress;
 pub use params::{QueryParams, form_encode, percent_decode};
