@@ -1,6 +1,9 @@
 //! The floors of ARCHITECTURE.md: a module of the core imports only from lower floors (and from itself).
 //! Also: every source file says in its header what it is, and nothing here mentions WASI.
-#![expect(clippy::disallowed_methods, reason = "reads the sources of this crate, not data of the proxy")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "reads the sources of this crate, not data of the proxy"
+)]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -46,7 +49,14 @@ fn imports(text: &str) -> Vec<String> {
         }
         let names = rest.strip_prefix('{').map_or_else(
             || vec![rest],
-            |list| list.split('}').next().unwrap_or_default().split(',').map(str::trim).collect(),
+            |list| {
+                list.split('}')
+                    .next()
+                    .unwrap_or_default()
+                    .split(',')
+                    .map(str::trim)
+                    .collect()
+            },
         );
         for name in names {
             let name: String = name.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
@@ -83,7 +93,13 @@ fn modules_import_only_from_lower_floors() {
     let mut wrong = Vec::new();
     for path in files.iter().filter(|path| !is_test_file(path)) {
         let inside = path.strip_prefix(&root).unwrap();
-        let module = inside.components().next().unwrap().as_os_str().to_string_lossy().replace(".rs", "");
+        let module = inside
+            .components()
+            .next()
+            .unwrap()
+            .as_os_str()
+            .to_string_lossy()
+            .replace(".rs", "");
         if module == "lib" {
             continue;
         }
@@ -108,7 +124,10 @@ fn modules_import_only_from_lower_floors() {
 #[test]
 fn every_file_says_what_it_is() {
     let (_, files) = all_sources();
-    let silent: Vec<_> = files.iter().filter(|path| !fs::read_to_string(path).unwrap().starts_with("//!")).collect();
+    let silent: Vec<_> = files
+        .iter()
+        .filter(|path| !fs::read_to_string(path).unwrap().starts_with("//!"))
+        .collect();
     assert!(silent.is_empty(), "without a `//!` header: {silent:?}");
 }
 

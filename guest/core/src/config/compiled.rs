@@ -81,7 +81,10 @@ pub struct Compiled {
 
 impl fmt::Debug for Compiled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Compiled").field("bytes", &self.bytes.len()).field("entries", &self.entries).finish_non_exhaustive()
+        f.debug_struct("Compiled")
+            .field("bytes", &self.bytes.len())
+            .field("entries", &self.entries)
+            .finish_non_exhaustive()
     }
 }
 
@@ -98,15 +101,28 @@ impl Compiled {
         let version = bytes.get(17..17 + version_length).ok_or(CompiledError::NotCompiled)?;
         if format != FORMAT || version != VERSION.as_bytes() {
             let found = format!("{} (format {format})", String::from_utf8_lossy(version));
-            return Err(CompiledError::OtherVersion { found, expected: VERSION });
+            return Err(CompiledError::OtherVersion {
+                found,
+                expected: VERSION,
+            });
         }
         if length != bytes.len() {
-            return Err(CompiledError::Truncated { expected: length, found: bytes.len() });
+            return Err(CompiledError::Truncated {
+                expected: length,
+                found: bytes.len(),
+            });
         }
         let entries = number(17 + version_length)? as usize;
         let table = 17 + version_length + 4;
-        if entries.checked_mul(ENTRY).and_then(|size| size.checked_add(table)).is_none_or(|end| end > bytes.len()) {
-            return Err(CompiledError::Truncated { expected: table.saturating_add(entries.saturating_mul(ENTRY)), found: bytes.len() });
+        if entries
+            .checked_mul(ENTRY)
+            .and_then(|size| size.checked_add(table))
+            .is_none_or(|end| end > bytes.len())
+        {
+            return Err(CompiledError::Truncated {
+                expected: table.saturating_add(entries.saturating_mul(ENTRY)),
+                found: bytes.len(),
+            });
         }
         Ok(Self { bytes, table, entries })
     }
@@ -133,7 +149,9 @@ impl Compiled {
         let start = self.partition(|entry| entry.0 < kind as u32);
         (start..self.entries).map_while(move |index| {
             let (found, name, _) = self.entry(index)?;
-            (found == kind as u32).then_some(name).and_then(|name| std::str::from_utf8(name).ok())
+            (found == kind as u32)
+                .then_some(name)
+                .and_then(|name| std::str::from_utf8(name).ok())
         })
     }
 
@@ -201,12 +219,18 @@ impl CompiledBuilder {
     /// The container. Equal segments give equal bytes, whatever the order they were added in.
     pub fn finish(mut self) -> Vec<u8> {
         self.segments.reverse();
-        self.segments.sort_by(|a, b| (a.0, a.1.as_bytes()).cmp(&(b.0, b.1.as_bytes())));
-        self.segments.dedup_by(|later, first| later.0 == first.0 && later.1 == first.1);
+        self.segments
+            .sort_by(|a, b| (a.0, a.1.as_bytes()).cmp(&(b.0, b.1.as_bytes())));
+        self.segments
+            .dedup_by(|later, first| later.0 == first.0 && later.1 == first.1);
 
         let header = MAGIC.len() + 4 + 4 + 1 + VERSION.len() + 4;
         let table = self.segments.len() * ENTRY;
-        let payload: usize = self.segments.iter().map(|(_, name, data)| name.len() + data.len()).sum();
+        let payload: usize = self
+            .segments
+            .iter()
+            .map(|(_, name, data)| name.len() + data.len())
+            .sum();
         let length = header + table + payload;
         let mut bytes = Vec::with_capacity(length);
         bytes.extend_from_slice(MAGIC);
@@ -217,7 +241,13 @@ impl CompiledBuilder {
         bytes.extend_from_slice(&(self.segments.len() as u32).to_le_bytes());
         let mut offset = header + table;
         for (kind, name, data) in &self.segments {
-            for number in [*kind, offset as u32, name.len() as u32, (offset + name.len()) as u32, data.len() as u32] {
+            for number in [
+                *kind,
+                offset as u32,
+                name.len() as u32,
+                (offset + name.len()) as u32,
+                data.len() as u32,
+            ] {
                 bytes.extend_from_slice(&number.to_le_bytes());
             }
             offset += name.len() + data.len();
@@ -255,14 +285,20 @@ mod tests {
         assert_eq!(compiled.get::<String>(Kind::Layer, "os"), None);
         assert_eq!(compiled.get::<u32>(Kind::Cache, "osm"), Some(8), "the later one counts");
         assert_eq!(compiled.get::<u32>(Kind::Source, "osm"), None);
-        assert_eq!(compiled.names(Kind::Layer).collect::<Vec<_>>(), ["", "a", "b", "osm", "zoo"]);
+        assert_eq!(
+            compiled.names(Kind::Layer).collect::<Vec<_>>(),
+            ["", "a", "b", "osm", "zoo"]
+        );
         assert!(compiled.contains(Kind::Cache, "osm"));
     }
 
     #[test]
     fn other_versions_and_cut_files_are_refused() {
         let bytes = sample();
-        assert_eq!(Compiled::open(&b"services:"[..]).unwrap_err(), CompiledError::NotCompiled);
+        assert_eq!(
+            Compiled::open(&b"services:"[..]).unwrap_err(),
+            CompiledError::NotCompiled
+        );
         assert_eq!(Compiled::open(Vec::new()).unwrap_err(), CompiledError::NotCompiled);
         let mut other = bytes.clone();
         other[17] = b'9';

@@ -82,7 +82,9 @@ fn distance(a: &str, b: &str) -> usize {
         rows.rotate_left(1);
         let mut row = vec![i + 1];
         for (j, to) in b.iter().enumerate() {
-            let mut best = (rows[1][j] + usize::from(from != to)).min(rows[1][j + 1] + 1).min(row[j] + 1);
+            let mut best = (rows[1][j] + usize::from(from != to))
+                .min(rows[1][j + 1] + 1)
+                .min(row[j] + 1);
             if i > 0 && j > 0 && a[i - 1] == *to && *from == b[j - 1] {
                 best = best.min(rows[0][j - 1] + 1);
             }

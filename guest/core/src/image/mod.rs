@@ -7,17 +7,23 @@ mod blank;
 mod decode;
 mod encode;
 mod map_image;
+mod mosaic;
 mod options;
 mod quantize;
 mod raster;
+mod transform;
 
 pub use blank::filled;
 pub use decode::{DecodeError, Limits, decode, peek_format, peek_size};
 pub use encode::{EncodeError, can_encode, encode};
 pub use map_image::{Cacheability, GeoReference, MapImage, MapImageError};
+pub use mosaic::TileMosaic;
 pub use options::{
     EncodingOptions, ImageFormat, ImageOptions, Mode, Quantizer, Resampling, TiffCompression, UnknownName,
     compatible_options,
 };
 pub use quantize::quantize;
 pub use raster::{MAX_PIXELS, Pixels, Raster, RasterError};
+pub use transform::{
+    Fill, PixelMapping, SameSrs, SeparableMapping, crop, transform_same_srs, warp_mesh, warp_separable,
+};

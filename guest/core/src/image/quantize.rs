@@ -54,40 +54,66 @@ fn rgba<const BPP: usize>(pixel: &[u8]) -> [u8; 4] {
     }
 }
 
-/// Slots of the hash table of exact colours, four times as many as colours.
+/// Slots of the hash table of colours, four times as many as colours.
 const SLOTS: usize = 1024;
+
+/// A growing palette that knows where its colours are.
+pub(crate) struct PaletteBuilder {
+    slots: [u16; SLOTS],
+    palette: Vec<[u8; 4]>,
+    most: usize,
+}
+
+impl PaletteBuilder {
+    /// Empty, with room for `most` colours (1 to 256).
+    pub(crate) fn new(most: usize) -> Self {
+        Self {
+            slots: [u16::MAX; SLOTS],
+            palette: Vec::with_capacity(most),
+            most: most.clamp(1, 256),
+        }
+    }
+
+    /// Index of the colour, which is added if it is new; `None` if there is no room for it.
+    pub(crate) fn index_of(&mut self, color: [u8; 4]) -> Option<u8> {
+        // Fibonacci hashing; the table is never full, so the search ends.
+        let mut slot = (u32::from_le_bytes(color).wrapping_mul(0x9E37_79B9) >> 22) as usize;
+        loop {
+            let index = self.slots[slot];
+            match self.palette.get(usize::from(index)) {
+                Some(known) if *known == color => return Some(index as u8),
+                Some(_) => slot = (slot + 1) % SLOTS,
+                None if self.palette.len() == self.most => return None,
+                None => {
+                    let index = self.palette.len() as u8;
+                    self.slots[slot] = u16::from(index);
+                    self.palette.push(color);
+                    return Some(index);
+                }
+            }
+        }
+    }
+
+    pub(crate) fn into_palette(self) -> Vec<[u8; 4]> {
+        self.palette
+    }
+}
 
 /// The picture's own colours, if there are at most `colors`.
 fn exact<const BPP: usize>(data: &[u8], colors: usize) -> Option<(Vec<u8>, Vec<[u8; 4]>)> {
-    let mut slots = [u16::MAX; SLOTS];
-    let mut palette: Vec<[u8; 4]> = Vec::with_capacity(colors);
+    let mut palette = PaletteBuilder::new(colors);
     let mut indices = Vec::with_capacity(data.len() / BPP);
     let mut last = None;
     let mut last_index = 0;
     for pixel in data.chunks_exact(BPP) {
         let color = rgba::<BPP>(pixel);
-        if last == Some(color) {
-            indices.push(last_index);
-            continue;
+        if last != Some(color) {
+            last_index = palette.index_of(color)?;
+            last = Some(color);
         }
-        // Fibonacci hashing; the table is never full, so the search ends.
-        let mut slot = (u32::from_le_bytes(color).wrapping_mul(0x9E37_79B9) >> 22) as usize;
-        let index = loop {
-            match palette.get(usize::from(slots[slot])) {
-                Some(known) if *known == color => break slots[slot] as u8,
-                Some(_) => slot = (slot + 1) % SLOTS,
-                None if palette.len() == colors => return None,
-                None => {
-                    slots[slot] = palette.len() as u16;
-                    palette.push(color);
-                    break slots[slot] as u8;
-                }
-            }
-        };
-        indices.push(index);
-        (last, last_index) = (Some(color), index);
+        indices.push(last_index);
     }
-    Some((indices, palette))
+    Some((indices, palette.into_palette()))
 }
 
 /// Pixels whose colours fall into one cell of the colour cube.
@@ -294,14 +320,14 @@ impl PartialEq for ByError {
 }
 impl Eq for ByError {}
 
-fn reduce<const BPP: usize>(data: &[u8], colors: usize) -> (Vec<u8>, Vec<[u8; 4]>) {
-    let mut bins = bins::<BPP>(data);
+/// The bins in at most `colors` boxes. Changes their order.
+fn boxes(bins: &mut [Bin], colors: usize) -> Vec<ColorBox> {
     let mut open = BinaryHeap::with_capacity(colors);
     let mut done: Vec<ColorBox> = Vec::with_capacity(colors);
-    open.push(ByError(ColorBox::new(&bins, 0, bins.len())));
+    open.push(ByError(ColorBox::new(bins, 0, bins.len())));
     while open.len() + done.len() < colors {
         let Some(ByError(largest)) = open.pop() else { break };
-        match largest.split(&mut bins) {
+        match largest.split(bins) {
             Some((first, second)) => {
                 open.push(ByError(first));
                 open.push(ByError(second));
@@ -310,14 +336,44 @@ fn reduce<const BPP: usize>(data: &[u8], colors: usize) -> (Vec<u8>, Vec<[u8; 4]
         }
     }
     done.extend(open.into_iter().map(|ByError(color_box)| color_box));
+    done
+}
+
+fn reduce<const BPP: usize>(data: &[u8], colors: usize) -> (Vec<u8>, Vec<[u8; 4]>) {
+    let mut bins = bins::<BPP>(data);
+    let boxes = boxes(&mut bins, colors);
     let mut table = vec![0_u8; cells::<BPP>()];
-    for (index, color_box) in (0..=255).zip(&done) {
+    for (index, color_box) in (0..=255).zip(&boxes) {
         for bin in &bins[color_box.start..color_box.end] {
             table[bin.cell as usize] = index;
         }
     }
     let indices = data.chunks_exact(BPP).map(|pixel| table[cell::<BPP>(pixel)]).collect();
-    (indices, done.iter().map(ColorBox::color).collect())
+    (indices, boxes.iter().map(ColorBox::color).collect())
+}
+
+/// The new index of each of these colours, which occur so many times, in a palette of at most `colors` (1 to 256), and
+/// that palette. For pictures that are palettes already: their pixels need not be looked at.
+pub(crate) fn reduce_weighted(weighted: &[([u8; 4], u32)], colors: usize) -> (Vec<u8>, Vec<[u8; 4]>) {
+    let mut bins: Vec<Bin> = Vec::with_capacity(weighted.len());
+    for (cell, &([r, g, b, a], count)) in (0..).zip(weighted) {
+        let count = f64::from(count.max(1));
+        let alpha = f64::from(a) * count;
+        let sum = [r, g, b].map(|channel| f64::from(channel) * alpha / 255.0);
+        bins.push(Bin {
+            cell,
+            count,
+            sum: [sum[0], sum[1], sum[2], alpha],
+        });
+    }
+    let boxes = boxes(&mut bins, colors.clamp(1, 256));
+    let mut indices = vec![0; weighted.len()];
+    for (index, color_box) in (0..=255).zip(&boxes) {
+        for bin in &bins[color_box.start..color_box.end] {
+            indices[bin.cell as usize] = index;
+        }
+    }
+    (indices, boxes.iter().map(ColorBox::color).collect())
 }
 
 #[cfg(test)]

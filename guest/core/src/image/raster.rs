@@ -365,6 +365,54 @@ pub(crate) fn copy_rows(from: &Raster, to: &mut [u8], width: u32, height: u32, x
     }
 }
 
+/// Writes pixels `x..` of row `y` as RGB (`BPP` 3, alpha dropped) or RGBA (4) until `out` is full. `table` is the full
+/// palette of an indexed picture.
+pub(crate) fn expand_row<const BPP: usize>(from: &Raster, table: &[[u8; 4]; 256], x: u32, y: u32, out: &mut [u8]) {
+    let source = from
+        .row(y)
+        .get(x as usize * from.bytes_per_pixel()..)
+        .unwrap_or_default();
+    let pixels = out.chunks_exact_mut(BPP);
+    match from.pixels() {
+        Pixels::Indexed { .. } => {
+            for (to, &index) in pixels.zip(source) {
+                to.copy_from_slice(&table[usize::from(index)][..BPP]);
+            }
+        }
+        Pixels::Gray(_) => {
+            for (to, &value) in pixels.zip(source) {
+                to.copy_from_slice(&[value, value, value, 255][..BPP]);
+            }
+        }
+        Pixels::Rgb(_) if BPP == 3 => {
+            let len = out.len().min(source.len());
+            out[..len].copy_from_slice(&source[..len]);
+        }
+        Pixels::Rgba(_) if BPP == 4 => {
+            let len = out.len().min(source.len());
+            out[..len].copy_from_slice(&source[..len]);
+        }
+        Pixels::Rgb(_) => {
+            for (to, from) in pixels.zip(source.chunks_exact(3)) {
+                to.copy_from_slice(&[from[0], from[1], from[2], 255][..BPP]);
+            }
+        }
+        Pixels::Rgba(_) => {
+            for (to, from) in pixels.zip(source.chunks_exact(4)) {
+                to.copy_from_slice(&from[..BPP]);
+            }
+        }
+    }
+}
+
+/// [`full_palette`] of an indexed picture; of no use for others.
+pub(crate) fn palette_table(raster: &Raster) -> [[u8; 4]; 256] {
+    match raster.pixels() {
+        Pixels::Indexed { palette, .. } => full_palette(palette),
+        Pixels::Gray(_) | Pixels::Rgb(_) | Pixels::Rgba(_) => [OPAQUE_BLACK; 256],
+    }
+}
+
 /// The part of a picture that lands on a canvas when its upper left corner is put at some position of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Overlap {
