@@ -71,7 +71,7 @@ component: demo target ## build mapproxy.wasm
 
 demo: $(demo)/dist/demo.js ## bundle the demo page's JavaScript and style
 
-$(demo)/dist/demo.js: $(wildcard $(demo)/*.js $(demo)/*.css $(demo)/*.json $(demo)/*.mjs)
+$(demo)/dist/demo.js: $(wildcard $(demo)/src/* $(demo)/*.json $(demo)/build.mjs)
 	@$(call with_tool,npm,nodejs npm)
 	cd $(demo) && npm ci --no-audit --no-fund --loglevel=error && npm run --silent build
 

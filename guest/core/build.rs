@@ -1,5 +1,4 @@
 //! Tells the compiler where the demo page's bundle is: `MAPPROXY_DEMO_DIST`, see demo/README.md.
-#![expect(clippy::print_stdout, reason = "this is how a build script talks to cargo")]
 
 use std::path::Path;
 
