@@ -1,6 +1,8 @@
 //! The proxy core: protocols, grids, caches, sources and images. It knows neither WASI nor sockets; see `platform`.
 #![forbid(unsafe_code)]
 
+pub mod cache;
+pub mod client;
 pub mod config;
 pub mod coverage;
 pub mod grid;

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: &[&[&str]] = &[
     &["http", "srs"],
     &["platform"],
-    &["image", "grid", "coverage"],
+    &["image", "grid", "coverage", "lock"],
     &["query", "config"],
     &["request"],
     &["layer"],

@@ -27,6 +27,18 @@ impl TileCoord {
         let z = u32::try_from(level).ok()?;
         Some(Self { x, y, z })
     }
+
+    /// Bing's name of the tile: a digit for each level from 1 on, the bit of x plus twice the bit of y.
+    pub fn quadkey(&self) -> String {
+        let bit_of = |value: i64, bit: u32| value.checked_shr(bit).unwrap_or(0) & 1 == 1;
+        let digit = |bit: u32| match (bit_of(self.x, bit), bit_of(self.y, bit)) {
+            (false, false) => '0',
+            (true, false) => '1',
+            (false, true) => '2',
+            (true, true) => '3',
+        };
+        (0..self.z).rev().map(digit).collect()
+    }
 }
 
 /// `(x, y, z)`, as in MapProxy's log messages.

@@ -8,14 +8,21 @@ use crate::query::{InfoQuery, LegendQuery, MapQuery};
 
 mod error;
 mod info;
+mod plan;
 
 pub use error::LayerError;
 pub use info::{FeatureInfo, InfoKind};
+pub use plan::{PendingMap, Plan, Slots, Upstream};
 
 /// Something that answers map queries.
 pub trait MapLayer: std::fmt::Debug {
     /// The map, or `None` where this layer has nothing.
     fn get_map(&self, query: &MapQuery) -> Result<Option<MapImage>, LayerError>;
+
+    /// The map in two steps, see [`Plan`]: for layers that ask servers, so that several are asked at once.
+    fn plan(&self, query: &MapQuery) -> Result<Plan, LayerError> {
+        self.get_map(query).map(Plan::Done)
+    }
 
     /// Information about a point; `None` where this layer cannot tell.
     fn get_info(&self, _query: &InfoQuery) -> Result<Option<FeatureInfo>, LayerError> {

@@ -1,0 +1,52 @@
+//! Locks of tiles (behaviour section 14): one process makes a tile, the others wait and find it in the cache.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use md5::{Digest as _, Md5};
+
+use crate::grid::TileCoord;
+use crate::layer::LayerError;
+use crate::lock::{FileLock, LockError};
+use crate::platform::Platform;
+
+/// Makes the locks of one cache.
+#[derive(Debug)]
+pub(super) struct TileLocker {
+    platform: Rc<dyn Platform>,
+    directory: String,
+    cache_id: String,
+    timeout: Duration,
+}
+
+impl TileLocker {
+    /// Locks in `directory`; `cache_directory` tells caches apart that share it.
+    pub(super) fn new(platform: Rc<dyn Platform>, directory: &str, cache_directory: &str, timeout_s: f64) -> Self {
+        Self {
+            platform,
+            directory: directory.trim_end_matches('/').to_owned(),
+            cache_id: format!("{:x}", Md5::digest(cache_directory)),
+            timeout: Duration::try_from_secs_f64(timeout_s).unwrap_or(Duration::from_mins(1)),
+        }
+    }
+
+    fn path(&self, tile: TileCoord) -> String {
+        format!(
+            "{}/{}-{}-{}-{}.lck",
+            self.directory, self.cache_id, tile.x, tile.y, tile.z
+        )
+    }
+
+    /// Waits for the lock.
+    pub(super) fn acquire(&self, tile: TileCoord) -> Result<FileLock, LayerError> {
+        FileLock::acquire(&self.platform, &self.path(tile), self.timeout).map_err(|error| match error {
+            LockError::Timeout { .. } => LayerError::LockTimeout { tile: tile.to_string() },
+            LockError::File(error) => error.into(),
+        })
+    }
+
+    /// Takes the lock if it is free.
+    pub(super) fn try_acquire(&self, tile: TileCoord) -> Result<Option<FileLock>, LayerError> {
+        Ok(FileLock::try_acquire(&self.platform, &self.path(tile))?)
+    }
+}

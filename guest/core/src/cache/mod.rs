@@ -1,0 +1,55 @@
+//! Tile caches: where tiles are kept, how they come into being, and maps made of them. (MapProxy: `cache/` and
+//! `layer/cache_map_layer.py`.)
+//!
+//! [`TileManager`] ties a grid, a [`TileCache`] and sources; [`CacheMapLayer`] answers map queries with its tiles.
+
+mod dummy;
+mod expiry;
+mod file;
+
+mod memory;
+mod path;
+mod tile;
+
+pub use dummy::DummyTileCache;
+pub use file::FileTileCache;
+
+pub use memory::MemoryTileCache;
+pub use path::{PathError, tile_path};
+pub use tile::{StoredTile, Tile, TileInfo};
+
+use crate::grid::TileCoord;
+use crate::layer::LayerError;
+use crate::query::Dimensions;
+
+/// Keeps tiles of one grid as encoded images.
+pub trait TileCache: std::fmt::Debug {
+    /// The tile with its bytes; `None` if it is not there.
+    fn load(&self, tile: TileCoord, dimensions: &Dimensions) -> Result<Option<StoredTile>, LayerError>;
+
+    /// Age and size without the bytes; `None` if it is not there.
+    fn info(&self, tile: TileCoord, dimensions: &Dimensions) -> Result<Option<TileInfo>, LayerError>;
+
+    /// Stores the bytes; readers see the old tile or the whole new one. `color` are the channels of an image that has
+    /// only one colour, see [`links_single_colors`](Self::links_single_colors).
+    fn store(
+        &self,
+        tile: TileCoord,
+        dimensions: &Dimensions,
+        data: &[u8],
+        color: Option<&[u8]>,
+    ) -> Result<TileInfo, LayerError>;
+
+    /// Whether [`store`](Self::store) makes use of `color`.
+    fn links_single_colors(&self) -> bool {
+        false
+    }
+
+    /// Whether anything is kept at all. If not, tiles need no lock.
+    fn keeps_tiles(&self) -> bool {
+        true
+    }
+
+    /// Removes the tile; no error if it is not there.
+    fn remove(&self, tile: TileCoord, dimensions: &Dimensions) -> Result<(), LayerError>;
+}

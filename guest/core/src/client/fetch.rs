@@ -1,0 +1,144 @@
+//! Sends requests of several layers at once, within the limits of their sources.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::http::{HttpFailure, HttpReply, HttpRequest};
+use crate::image::MapImage;
+use crate::layer::{LayerError, MapLayer, Plan, Upstream};
+use crate::lock::{FileLock, LockError, acquire_slot, try_acquire_slot};
+use crate::platform::Platform;
+use crate::query::MapQuery;
+
+type Answer = Result<HttpReply, HttpFailure>;
+type Map = Result<Option<MapImage>, LayerError>;
+
+/// The maps of several layers in their order; what they ask of servers goes out together, at most `parallel` at a
+/// time. `heartbeat` is called about once a second while waiting.
+pub fn get_maps(
+    platform: &Rc<dyn Platform>,
+    layers: &[(Rc<dyn MapLayer>, MapQuery)],
+    parallel: usize,
+    heartbeat: &mut dyn FnMut(),
+) -> Vec<Map> {
+    let plans = layers.iter().map(|(layer, query)| layer.plan(query)).collect();
+    finish_plans(platform, plans, parallel, heartbeat)
+}
+
+/// Carries out plans, in their order.
+pub fn finish_plans(
+    platform: &Rc<dyn Platform>,
+    plans: Vec<Result<Plan, LayerError>>,
+    parallel: usize,
+    heartbeat: &mut dyn FnMut(),
+) -> Vec<Map> {
+    let mut requests = Vec::new();
+    let mut counts = Vec::with_capacity(plans.len());
+    let mut plans = plans;
+    for plan in &mut plans {
+        let before = requests.len();
+        if let Ok(Plan::Ask(pending)) = plan {
+            requests.append(&mut pending.take_requests());
+        }
+        counts.push(requests.len() - before);
+    }
+    let mut answers = send_all(platform, requests, parallel, heartbeat).into_iter();
+    let finish = |(plan, count): (Result<Plan, LayerError>, usize)| {
+        let own: Vec<Answer> = answers.by_ref().take(count).collect();
+        match plan? {
+            Plan::Done(map) => Ok(map),
+            Plan::Ask(pending) => pending.finish(own),
+        }
+    };
+    plans.into_iter().zip(counts).map(finish).collect()
+}
+
+/// Sends requests at once, those of limited sources when they have a place; answers in the order of the requests.
+pub fn send_all(
+    platform: &Rc<dyn Platform>,
+    requests: Vec<Upstream>,
+    parallel: usize,
+    heartbeat: &mut dyn FnMut(),
+) -> Vec<Answer> {
+    if requests.is_empty() {
+        return Vec::new();
+    }
+    let parallel = parallel.max(1);
+    if requests.iter().all(|upstream| upstream.slots.is_none()) {
+        let requests: Vec<HttpRequest> = requests.into_iter().map(|upstream| upstream.request).collect();
+        return platform.http().send_all(&requests, parallel, heartbeat);
+    }
+    let mut answers: Vec<Option<Answer>> = requests.iter().map(|_| None).collect();
+    let mut waiting: Vec<(usize, Upstream)> = requests.into_iter().enumerate().collect();
+    while !waiting.is_empty() {
+        let (batch, places) = next_batch(platform, &mut waiting, &mut answers, heartbeat);
+        let (positions, batch): (Vec<usize>, Vec<HttpRequest>) = batch.into_iter().unzip();
+        let mut beat = || {
+            heartbeat();
+            places.iter().for_each(FileLock::beat);
+        };
+        let replies = platform.http().send_all(&batch, parallel, &mut beat);
+        for (position, reply) in positions.into_iter().zip(replies) {
+            if let Some(answer) = answers.get_mut(position) {
+                *answer = Some(reply);
+            }
+        }
+    }
+    let lost = || HttpFailure::Incomplete {
+        reason: "no answer was kept".to_owned(),
+    };
+    answers
+        .into_iter()
+        .map(|answer| answer.unwrap_or_else(|| Err(lost())))
+        .collect()
+}
+
+/// Takes out of `waiting` what may be sent now: all without a limit and those that find a place; if there are none,
+/// waits for the first one's.
+fn next_batch(
+    platform: &Rc<dyn Platform>,
+    waiting: &mut Vec<(usize, Upstream)>,
+    answers: &mut [Option<Answer>],
+    heartbeat: &mut dyn FnMut(),
+) -> (Vec<(usize, HttpRequest)>, Vec<FileLock>) {
+    let mut batch = Vec::new();
+    let mut places = Vec::new();
+    let mut left = Vec::new();
+    for (position, upstream) in waiting.drain(..) {
+        let Some(slots) = &upstream.slots else {
+            batch.push((position, upstream.request));
+            continue;
+        };
+        match try_acquire_slot(platform, &slots.base, slots.count) {
+            Ok(Some(place)) => {
+                places.push(place);
+                batch.push((position, upstream.request));
+            }
+            Ok(None) => left.push((position, upstream)),
+            Err(error) => refuse(answers, position, &error.into()),
+        }
+    }
+    if batch.is_empty() && !left.is_empty() {
+        let (position, upstream) = left.remove(0);
+        if let Some(slots) = &upstream.slots {
+            let timeout = upstream.request.timeout.max(Duration::from_secs(1));
+            match acquire_slot(platform, &slots.base, slots.count, timeout, heartbeat) {
+                Ok(place) => {
+                    places.push(place);
+                    batch.push((position, upstream.request));
+                }
+                Err(error) => refuse(answers, position, &error),
+            }
+        }
+    }
+    *waiting = left;
+    (batch, places)
+}
+
+fn refuse(answers: &mut [Option<Answer>], position: usize, error: &LockError) {
+    if let Some(answer) = answers.get_mut(position) {
+        *answer = Some(Err(HttpFailure::Connection {
+            reason: error.to_string(),
+        }));
+    }
+}

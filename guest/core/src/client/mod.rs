@@ -1,0 +1,13 @@
+//! What speaks to servers: requests of their protocols, and how they are sent and judged. (MapProxy: `client/`.)
+
+mod arcgis;
+mod fetch;
+mod http;
+mod tile;
+mod wms;
+
+pub use arcgis::ArcgisRequests;
+pub use fetch::{finish_plans, get_maps, send_all};
+pub use http::{SourceClient, UpstreamFailure};
+pub use tile::TileUrlTemplate;
+pub use wms::{Body, WmsRequests};
