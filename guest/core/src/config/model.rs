@@ -137,7 +137,10 @@ pub struct KeywordList {
 /// `inspire_md`, linked or embedded.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum InspireMetadata {
-    Linked { metadata_url: MetadataUrl, languages: Languages },
+    Linked {
+        metadata_url: MetadataUrl,
+        languages: Languages,
+    },
     Embedded(Box<InspireEmbedded>),
 }
 
@@ -453,7 +456,9 @@ pub struct Watermark {
 pub enum CacheBackend {
     File(FileCache),
     /// a type that later work brings: its name in the YAML
-    Unsupported { kind: String },
+    Unsupported {
+        kind: String,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -512,7 +517,10 @@ pub enum SourceKind {
     Debug,
     Arcgis(Box<ArcgisSource>),
     /// `mapserver`, `mapnik`, `ogcapitiles`, `ogcapimaps`: the type and what to tell whoever asks
-    Unsupported { kind: String, message: String },
+    Unsupported {
+        kind: String,
+        message: String,
+    },
 }
 
 /// `type: wms`

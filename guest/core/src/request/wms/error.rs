@@ -46,7 +46,10 @@ impl WmsRequestError {
             Self::UnsupportedStyles { .. } => Some("StyleNotDefined"),
             Self::UnknownLayer { .. } => Some("LayerNotDefined"),
             Self::UnsupportedFormat { .. } => Some("InvalidFormat"),
-            Self::UnsupportedSrs { version: WmsVersion::V130, .. } => Some("InvalidCRS"),
+            Self::UnsupportedSrs {
+                version: WmsVersion::V130,
+                ..
+            } => Some("InvalidCRS"),
             Self::UnsupportedSrs { .. } => Some("InvalidSRS"),
             _ => None,
         }

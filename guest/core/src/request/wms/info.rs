@@ -26,7 +26,11 @@ impl GetFeatureInfo {
         version: WmsVersion,
         strictness: Strictness,
     ) -> Result<Self, WmsRequestError> {
-        let (x_name, y_name) = if version == WmsVersion::V130 { ("i", "j") } else { ("x", "y") };
+        let (x_name, y_name) = if version == WmsVersion::V130 {
+            ("i", "j")
+        } else {
+            ("x", "y")
+        };
         let mut required = vec![required_version_name(params, version), "layers"];
         if strictness == Strictness::Strict {
             required.push("styles");
@@ -39,16 +43,25 @@ impl GetFeatureInfo {
         require(params, &required)?;
 
         let map = GetMap::read(params, version)?;
-        let (x, y) = (params.get(x_name).unwrap_or_default(), params.get(y_name).unwrap_or_default());
+        let (x, y) = (
+            params.get(x_name).unwrap_or_default(),
+            params.get(y_name).unwrap_or_default(),
+        );
         let number = |text: &str| text.trim().parse::<f64>().ok().filter(|number| number.is_finite());
         let (Some(pos_x), Some(pos_y)) = (number(x), number(y)) else {
-            return Err(WmsRequestError::InvalidPosition { x: x.to_owned(), y: y.to_owned() });
+            return Err(WmsRequestError::InvalidPosition {
+                x: x.to_owned(),
+                y: y.to_owned(),
+            });
         };
         Ok(Self {
             map,
             query_layers: params.list("query_layers").into_iter().map(str::to_owned).collect(),
             pos: (pos_x, pos_y),
-            info_format: params.get("info_format").filter(|format| !format.is_empty()).map(str::to_owned),
+            info_format: params
+                .get("info_format")
+                .filter(|format| !format.is_empty())
+                .map(str::to_owned),
             feature_count: params.get("feature_count").and_then(|count| count.trim().parse().ok()),
         })
     }

@@ -20,13 +20,19 @@ impl GetLegendGraphic {
             require(params, &["sld_version"])?;
         }
         if let Some(value) = params.get("sld_version").filter(|value| *value != "1.1.0") {
-            return Err(WmsRequestError::InvalidSldVersion { value: value.to_owned() });
+            return Err(WmsRequestError::InvalidSldVersion {
+                value: value.to_owned(),
+            });
         }
         let scale = match params.get("scale").map(str::trim).filter(|scale| !scale.is_empty()) {
             None => None,
             Some(scale) => match scale.parse::<f64>() {
                 Ok(number) if number.is_finite() => Some(number),
-                _ => return Err(WmsRequestError::InvalidScale { value: scale.to_owned() }),
+                _ => {
+                    return Err(WmsRequestError::InvalidScale {
+                        value: scale.to_owned(),
+                    });
+                }
             },
         };
         Ok(Self {

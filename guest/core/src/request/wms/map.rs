@@ -88,14 +88,18 @@ fn check_styles(params: &QueryParams) -> Result<(), WmsRequestError> {
     if params.list("styles").into_iter().all(known) {
         Ok(())
     } else {
-        Err(WmsRequestError::UnsupportedStyles { styles: params.joined("styles").unwrap_or_default() })
+        Err(WmsRequestError::UnsupportedStyles {
+            styles: params.joined("styles").unwrap_or_default(),
+        })
     }
 }
 
 /// Four finite numbers, put into x/y order (only 1.3.0 orders them as the SRS does), lower corner first.
 fn parse_bbox(params: &QueryParams, srs: &str, version: WmsVersion) -> Result<BBox, WmsRequestError> {
     let raw = params.joined("bbox").unwrap_or_default();
-    let mut numbers = raw.split(',').map(|number| number.trim().parse::<f64>().ok().filter(|n| n.is_finite()));
+    let mut numbers = raw
+        .split(',')
+        .map(|number| number.trim().parse::<f64>().ok().filter(|n| n.is_finite()));
     let mut next = || numbers.next().flatten();
     let found = (next(), next(), next(), next());
     let (Some(first), Some(second), Some(third), Some(fourth)) = found else {
@@ -143,5 +147,9 @@ pub(super) fn dimensions(params: &QueryParams) -> Dimensions {
         let name = name.to_ascii_lowercase();
         name == "time" || name == "elevation" || name.starts_with("dim_")
     };
-    params.iter().filter(|(name, _)| is_dimension(name)).map(|(name, value)| (name.to_owned(), value)).collect()
+    params
+        .iter()
+        .filter(|(name, _)| is_dimension(name))
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
 }

@@ -45,11 +45,7 @@ pub enum WmsRequest {
 }
 
 /// Parses the parameters of a request whose version is already negotiated.
-pub fn parse(
-    params: &QueryParams,
-    version: WmsVersion,
-    strictness: Strictness,
-) -> Result<WmsRequest, WmsRequestError> {
+pub fn parse(params: &QueryParams, version: WmsVersion, strictness: Strictness) -> Result<WmsRequest, WmsRequestError> {
     let name = params.get("request");
     let has_legends = version >= WmsVersion::V111;
     match name.map(str::to_ascii_lowercase).as_deref() {
@@ -57,11 +53,13 @@ pub fn parse(
         Some("getfeatureinfo" | "feature_info") => {
             GetFeatureInfo::parse(params, version, strictness).map(WmsRequest::FeatureInfo)
         }
-        Some("getcapabilities" | "capabilities") => Ok(WmsRequest::Capabilities { tiled: is_true(params, "tiled") }),
-        Some("getlegendgraphic") if has_legends => {
-            GetLegendGraphic::parse(params, strictness).map(WmsRequest::Legend)
-        }
-        _ => Err(WmsRequestError::UnknownRequest { name: name.map(str::to_owned) }),
+        Some("getcapabilities" | "capabilities") => Ok(WmsRequest::Capabilities {
+            tiled: is_true(params, "tiled"),
+        }),
+        Some("getlegendgraphic") if has_legends => GetLegendGraphic::parse(params, strictness).map(WmsRequest::Legend),
+        _ => Err(WmsRequestError::UnknownRequest {
+            name: name.map(str::to_owned),
+        }),
     }
 }
 
@@ -73,5 +71,9 @@ fn is_true(params: &QueryParams, name: &str) -> bool {
 /// Names of those parameters that are not there at all; blank ones are there.
 fn require(params: &QueryParams, names: &[&'static str]) -> Result<(), WmsRequestError> {
     let missing: Vec<&'static str> = names.iter().copied().filter(|name| !params.contains(name)).collect();
-    if missing.is_empty() { Ok(()) } else { Err(WmsRequestError::MissingParameters { names: missing }) }
+    if missing.is_empty() {
+        Ok(())
+    } else {
+        Err(WmsRequestError::MissingParameters { names: missing })
+    }
 }

@@ -28,10 +28,19 @@ const fn numbers(version: WmsVersion) -> [u32; 3] {
 pub fn negotiate(params: &QueryParams, spoken: &[WmsVersion]) -> WmsVersion {
     let highest = spoken.last().copied().unwrap_or(WmsVersion::V130);
     let lowest = spoken.first().copied().unwrap_or(highest);
-    let Some(asked) = params.get("version").or_else(|| params.get("wmtver")).and_then(parse_numbers) else {
+    let Some(asked) = params
+        .get("version")
+        .or_else(|| params.get("wmtver"))
+        .and_then(parse_numbers)
+    else {
         return highest;
     };
-    spoken.iter().rev().copied().find(|version| numbers(*version) <= asked).unwrap_or(lowest)
+    spoken
+        .iter()
+        .rev()
+        .copied()
+        .find(|version| numbers(*version) <= asked)
+        .unwrap_or(lowest)
 }
 
 /// `1.1` is 1.1.0; anything behind a third number is ignored.
@@ -58,5 +67,9 @@ pub(super) const fn srs_name(version: WmsVersion) -> &'static str {
 
 /// The parameter that names the version: `wmtver` in 1.0.0.
 pub(super) fn required_version_name(params: &QueryParams, version: WmsVersion) -> &'static str {
-    if version == WmsVersion::V100 && !params.contains("version") { "wmtver" } else { "version" }
+    if version == WmsVersion::V100 && !params.contains("version") {
+        "wmtver"
+    } else {
+        "version"
+    }
 }
