@@ -3,7 +3,9 @@
 
 mod base;
 mod params;
+pub mod tile;
 pub mod wms;
+pub mod wmts;
 
 pub use base::PublicAddress;
 pub use params::{QueryParams, form_encode, percent_decode};
