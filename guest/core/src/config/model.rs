@@ -9,7 +9,6 @@ use serde::{Deserialize, Serialize};
 pub use crate::coverage::MapExtent;
 
 use crate::coverage::Coverage;
-pub use crate::coverage::MapExtent;
 use crate::image::{ImageFormat, ImageOptions};
 use crate::srs::{BBox, PreferredSrs, Srs};
 
