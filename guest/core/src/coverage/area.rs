@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{CoverageError, MapExtent, Polygon};
-use crate::srs::{BBox, Srs, SrsError};
+use crate::srs::{BBox, Srs, Transformer};
 
 /// An area that limits where something is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -106,25 +106,32 @@ impl Coverage {
         }
     }
 
-    /// The part of the area inside `bbox`; `None` if there is none.
-    pub fn intersection(&self, bbox: BBox, srs: &Srs) -> Option<Self> {
-        let _ = (bbox, srs);
-        None
-    }
-
-    /// The area in another system: every corner transformed. A box stays a box, the one around 16 points of its edge.
-    pub fn transform_to(&self, srs: &Srs) -> Result<Self, SrsError> {
-        let _ = srs;
-        Ok(self.clone())
-    }
-
-    /// Where a map of `bbox` shows the area: one byte per pixel, top row first, 255 inside and 0 outside.
-    pub fn mask(&self, bbox: BBox, srs: &Srs, size: (u32, u32)) -> Result<Vec<u8>, SrsError> {
-        let _ = (bbox, srs, size);
-        Ok(Vec::new())
+    /// The area in another system. A box stays a box, the one around 16 points of its edge; of polygons every corner
+    /// is transformed, and corners without an image are left out.
+    pub fn transform_to(&self, srs: &Srs) -> Result<Self, CoverageError> {
+        if *srs == self.srs {
+            return Ok(Self {
+                srs: srs.clone(),
+                ..self.clone()
+            });
+        }
+        match &self.shape {
+            Shape::BBox => {
+                let bbox = self.srs.transform_bbox(srs, self.bbox)?;
+                Ok(Self::from_bbox(bbox, srs.clone()).with_clip(self.clip))
+            }
+            Shape::Polygons(polygons) => {
+                let transformer = Transformer::new(&self.srs, srs)?;
+                let polygons = polygons
+                    .iter()
+                    .filter_map(|polygon| polygon.transform(&transformer))
+                    .collect();
+                Ok(Self::from_disjoint_polygons(polygons, srs.clone())?.with_clip(self.clip))
+            }
+        }
     }
 }
 
-fn touches(a: &BBox, b: &BBox) -> bool {
+pub(super) fn touches(a: &BBox, b: &BBox) -> bool {
     a.minx <= b.maxx && a.maxx >= b.minx && a.miny <= b.maxy && a.maxy >= b.miny
 }

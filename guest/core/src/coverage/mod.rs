@@ -1,9 +1,19 @@
 //! Areas that limit sources, caches and seeding (MapProxy's `util/coverage.py`, `util/geom.py`, `image/mask.py`).
+//!
+//! Areas are read and combined when a configuration is compiled; requests only ask whether a box touches one, lies
+//! inside, or which pixels of a map do.
 
 mod area;
 mod error;
+mod expire_tiles;
 mod extent;
+mod geojson;
+mod mask;
+mod operations;
 mod polygon;
+mod read;
+mod shapefile;
+mod wkt;
 
 pub use area::Coverage;
 pub use error::CoverageError;

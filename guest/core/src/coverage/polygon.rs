@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::srs::BBox;
+use crate::srs::{BBox, Transformer};
 
 /// A closed line of points, x east. The last point is joined to the first and need not repeat it.
 pub type Ring = Vec<(f64, f64)>;
@@ -20,6 +20,15 @@ pub struct Polygon {
 }
 
 impl Polygon {
+    /// A rectangle.
+    pub fn from_bbox(bbox: &BBox) -> Self {
+        let BBox { minx, miny, maxx, maxy } = *bbox;
+        Self {
+            exterior: vec![(minx, miny), (maxx, miny), (maxx, maxy), (minx, maxy)],
+            interiors: Vec::new(),
+        }
+    }
+
     /// The rings, the outer one first.
     pub fn rings(&self) -> impl Iterator<Item = &Ring> {
         std::iter::once(&self.exterior).chain(&self.interiors)
@@ -28,6 +37,20 @@ impl Polygon {
     /// The box around it; `None` without a finite point.
     pub fn bbox(&self) -> Option<BBox> {
         BBox::around(self.exterior.iter().copied())
+    }
+
+    /// The polygon in another system; `None` if less than three corners of its outer ring have an image there.
+    pub(super) fn transform(&self, transformer: &Transformer) -> Option<Self> {
+        let ring = |points: &Ring| {
+            let mut points = points.clone();
+            transformer.points(&mut points);
+            points.retain(|(x, y)| x.is_finite() && y.is_finite());
+            (points.len() >= 3).then_some(points)
+        };
+        Some(Self {
+            exterior: ring(&self.exterior)?,
+            interiors: self.interiors.iter().filter_map(ring).collect(),
+        })
     }
 
     /// Whether any point of the box (with its edge) lies in the polygon (with its edge).
@@ -53,6 +76,20 @@ impl Polygon {
         }
         inside
     }
+}
+
+/// Checks a ring from a file, and drops the last point if it repeats the first.
+pub(super) fn check_ring(mut ring: Ring) -> Result<Ring, &'static str> {
+    if ring.len() > 1 && ring.first() == ring.last() {
+        ring.pop();
+    }
+    if ring.len() < 3 {
+        return Err("a ring has fewer than three different points");
+    }
+    if ring.iter().any(|(x, y)| !x.is_finite() || !y.is_finite()) {
+        return Err("a coordinate is not a finite number");
+    }
+    Ok(ring)
 }
 
 /// The edges of a ring, the closing one included.

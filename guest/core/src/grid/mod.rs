@@ -4,6 +4,8 @@
 //! requests.
 
 mod error;
+#[cfg(test)]
+mod golden;
 mod meta_grid;
 mod options;
 mod profile;

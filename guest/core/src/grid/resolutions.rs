@@ -118,7 +118,16 @@ fn aligned(options: &GridOptions, factor: f64, other: &TileGrid) -> Result<Vec<f
         let scale = 10_f64.powi(digits);
         (value * scale).round() / scale
     };
-    let mut resolutions: Vec<f64> = other.resolutions().to_vec();
+    let upper = options.min_res.unwrap_or(f64::INFINITY);
+    let lower = options.max_res.unwrap_or(0.0);
+    // `num_levels` counts levels of the other grid: with a factor of sqrt2 there will be twice as many
+    let mut resolutions: Vec<f64> = other
+        .resolutions()
+        .iter()
+        .copied()
+        .filter(|res| *res <= upper && *res >= lower)
+        .take(options.num_levels.map_or(usize::MAX, |levels| levels as usize))
+        .collect();
     if let [first, second, ..] = *resolutions.as_slice() {
         let spacing = round(first / second, 8);
         let own = round(factor, 8);
@@ -135,12 +144,6 @@ fn aligned(options: &GridOptions, factor: f64, other: &TileGrid) -> Result<Vec<f
                 });
             }
         }
-    }
-    let upper = options.min_res.unwrap_or(f64::INFINITY);
-    let lower = options.max_res.unwrap_or(0.0);
-    resolutions.retain(|res| *res <= upper && *res >= lower);
-    if let Some(levels) = options.num_levels {
-        resolutions.truncate(levels as usize);
     }
     Ok(resolutions)
 }

@@ -19,6 +19,14 @@ pub enum SrsError {
         /// The name of the projection method.
         projection: String,
     },
+    /// The systems belong to different celestial bodies.
+    #[error("`{from}` and `{to}` belong to different celestial bodies")]
+    DifferentBodies {
+        /// The code of the source system.
+        from: String,
+        /// The code of the target system.
+        to: String,
+    },
     /// Not one point of the box could be transformed.
     #[error("cannot transform bbox `{bbox}` from `{from}` to `{to}`")]
     Transformation {

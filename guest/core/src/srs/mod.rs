@@ -4,7 +4,7 @@
 //! the axis order of a protocol message is undone where it is parsed, with [`Srs::is_axis_order_ne`].
 
 mod bbox;
-mod epsg;
+mod definition;
 mod error;
 mod preferred;
 mod python_float;

@@ -7,9 +7,9 @@ use std::sync::{Arc, OnceLock};
 use proj4rs::Proj;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::epsg::{self, Definition};
+use super::definition::{self, Definition, Identity};
 use super::transformer::Transformer;
-use super::{BBox, METERS_PER_DEGREE, SrsError};
+use super::{BBox, SrsError};
 
 /// Half the width of the world in Web Mercator: π · 6378137.
 pub(super) const MERCATOR_EXTENT: f64 = 20_037_508.342_789_244;
@@ -28,20 +28,8 @@ struct Inner {
     code: Box<str>,
     identity: Identity,
     definition: Definition,
-    proj: OnceLock<Result<Proj, SrsError>>,
-}
-
-/// What makes two systems the same.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Identity {
-    /// Longitude and latitude on WGS 84: `EPSG:4326`, `CRS:84`.
-    Wgs84,
-    /// The spherical Mercator projection of web maps: `EPSG:3857` and its older names.
-    WebMercator,
-    /// Any other EPSG code.
-    Epsg(u32),
-    /// A system of another body: authority `IAU_2015`.
-    Iau(u32),
+    /// The projection without a datum shift, and with one.
+    proj: [OnceLock<Result<Proj, SrsError>>; 2],
 }
 
 impl Srs {
@@ -51,7 +39,7 @@ impl Srs {
         let code = code.trim();
         let unknown = || SrsError::UnknownCode { code: code.to_owned() };
         let upper = code.to_ascii_uppercase();
-        let (identity, definition) = epsg::find(&upper).ok_or_else(unknown)?;
+        let (identity, definition) = definition::find(&upper).ok_or_else(unknown)?;
         let code = if upper.bytes().all(|b| b.is_ascii_digit()) {
             format!("EPSG:{upper}")
         } else {
@@ -61,7 +49,7 @@ impl Srs {
             code: code.into_boxed_str(),
             identity,
             definition,
-            proj: OnceLock::new(),
+            proj: [const { OnceLock::new() }; 2],
         })))
     }
 
@@ -82,7 +70,7 @@ impl Srs {
 
     /// The EPSG number, if the code is one of EPSG's (or the customary 900913, 102100, 102113).
     pub fn epsg(&self) -> Option<u32> {
-        epsg::epsg_number(&self.0.code)
+        definition::epsg_number(&self.0.code)
     }
 
     /// Whether coordinates are degrees of longitude and latitude.
@@ -103,10 +91,29 @@ impl Srs {
 
     /// Metres per coordinate unit: 111319.49 for degrees, else what the definition says (0.3048 for feet).
     pub fn meters_per_unit(&self) -> f64 {
-        if self.is_latlong() {
-            METERS_PER_DEGREE
-        } else {
-            self.0.definition.to_meter()
+        self.0.definition.meters_per_unit()
+    }
+
+    /// The system of longitude and latitude for the same celestial body: `EPSG:4326` on Earth.
+    #[must_use]
+    pub fn geographic(&self) -> Self {
+        match self.0.identity.body() {
+            0 => Self::wgs84(),
+            body => Self::new(&format!("IAU_2015:{}", body * 100)).unwrap_or_else(|_| self.clone()),
+        }
+    }
+
+    /// The code as OGC's URL: `http://www.opengis.net/def/crs/EPSG/0/3857`.
+    pub fn ogc_url(&self) -> String {
+        match self.code().split_once(':') {
+            _ if self.0.identity == Identity::Wgs84 && !self.is_axis_order_ne() => {
+                "http://www.opengis.net/def/crs/OGC/1.3/CRS84".to_owned()
+            }
+            Some((authority, number)) => {
+                let (authority, version) = authority.split_once('_').unwrap_or((authority, "0"));
+                format!("http://www.opengis.net/def/crs/{authority}/{version}/{number}")
+            }
+            None => self.code().to_owned(),
         }
     }
 
@@ -135,11 +142,11 @@ impl Srs {
         Transformer::new(self, to)?.bbox(bbox, points)
     }
 
-    /// The projection, set up on first use.
-    pub(super) fn proj(&self) -> Result<&Proj, SrsError> {
-        self.0
-            .proj
-            .get_or_init(|| self.0.definition.to_proj(&self.0.code))
+    /// The projection, set up on first use, with its datum shift or without any.
+    pub(super) fn proj(&self, shifted: bool) -> Result<&Proj, SrsError> {
+        let [plain, with_shift] = &self.0.proj;
+        let proj = if shifted { with_shift } else { plain };
+        proj.get_or_init(|| self.0.definition.to_proj(&self.0.code, shifted))
             .as_ref()
             .map_err(Clone::clone)
     }
@@ -187,7 +194,21 @@ impl Serialize for Srs {
 
 impl<'de> Deserialize<'de> for Srs {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let code = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
-        Self::new(&code).map_err(de::Error::custom)
+        deserializer.deserialize_str(CodeVisitor)
+    }
+}
+
+/// Reads a code without copying it first.
+struct CodeVisitor;
+
+impl de::Visitor<'_> for CodeVisitor {
+    type Value = Srs;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the code of a reference system")
+    }
+
+    fn visit_str<E: de::Error>(self, code: &str) -> Result<Srs, E> {
+        Srs::new(code).map_err(E::custom)
     }
 }

@@ -5,7 +5,8 @@ use std::fmt;
 
 use proj4rs::transform::{Transform, TransformClosure, transform};
 
-use super::reference::{Identity, MERCATOR_EXTENT};
+use super::definition::Identity;
+use super::reference::MERCATOR_EXTENT;
 use super::{BBox, Srs, SrsError};
 
 /// Radius of the Web Mercator sphere in metres.
@@ -23,7 +24,10 @@ enum Method {
     Identity,
     Wgs84ToMercator,
     MercatorToWgs84,
-    General,
+    /// By way of longitude and latitude, with a change of datum or without.
+    General {
+        shifted: bool,
+    },
 }
 
 impl Transformer {
@@ -33,10 +37,17 @@ impl Transformer {
             (a, b) if a == b => Method::Identity,
             (Identity::Wgs84, Identity::WebMercator) => Method::Wgs84ToMercator,
             (Identity::WebMercator, Identity::Wgs84) => Method::MercatorToWgs84,
+            (a, b) if a.body() != b.body() => {
+                return Err(SrsError::DifferentBodies {
+                    from: from.code().to_owned(),
+                    to: to.code().to_owned(),
+                });
+            }
             _ => {
-                from.proj()?;
-                to.proj()?;
-                Method::General
+                let shifted = from.definition().datum() != to.definition().datum();
+                from.proj(shifted)?;
+                to.proj(shifted)?;
+                Method::General { shifted }
             }
         };
         Ok(Self {
@@ -73,7 +84,7 @@ impl Transformer {
                     *point = mercator_to_wgs84(point.0, point.1);
                 }
             }
-            Method::General => self.general(points),
+            Method::General { shifted } => self.general(points, shifted),
         }
     }
 
@@ -106,8 +117,8 @@ impl Transformer {
         Ok(result)
     }
 
-    fn general(&self, points: &mut [(f64, f64)]) {
-        let (Ok(from), Ok(to)) = (self.from.proj(), self.to.proj()) else {
+    fn general(&self, points: &mut [(f64, f64)], shifted: bool) {
+        let (Ok(from), Ok(to)) = (self.from.proj(shifted), self.to.proj(shifted)) else {
             points.fill((f64::INFINITY, f64::INFINITY));
             return;
         };
@@ -117,10 +128,15 @@ impl Transformer {
                 (x, y) = (x.to_radians(), y.to_radians());
             }
             let mut moved = Point { x, y };
-            *point = match transform(from, to, &mut moved) {
+            let image = match transform(from, to, &mut moved) {
                 Ok(()) if to.is_latlong() => (moved.x.to_degrees(), moved.y.to_degrees()),
                 Ok(()) => (moved.x, moved.y),
                 Err(_no_image) => (f64::INFINITY, f64::INFINITY),
+            };
+            *point = if image.0.is_nan() || image.1.is_nan() {
+                (f64::INFINITY, f64::INFINITY)
+            } else {
+                image
             };
         }
     }
@@ -217,7 +233,8 @@ impl fmt::Debug for AxisMappings {
 /// The transformation as x → x and y → y, if it is one: between systems whose meridians and parallels are straight
 /// and parallel to the axes (geographic, Mercator, plate carrée) on the same datum. An image is then warped row by row.
 pub fn separable(from: &Srs, to: &Srs) -> Option<AxisMappings> {
-    if from != to && !(from.definition().is_cylindrical() && to.definition().is_cylindrical()) {
+    let (a, b) = (from.definition(), to.definition());
+    if from != to && !(a.is_cylindrical() && b.is_cylindrical() && a.datum() == b.datum()) {
         return None;
     }
     Some(AxisMappings {
