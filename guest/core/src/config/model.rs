@@ -6,6 +6,8 @@
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::coverage::MapExtent;
+
 use crate::coverage::Coverage;
 use crate::image::{ImageFormat, ImageOptions};
 use crate::srs::{BBox, PreferredSrs, Srs};
