@@ -24,7 +24,7 @@ run: component demo data ## start the sample WMS and the proxy, and print the ad
 	cargo build -p mapproxy-host -p mapproxy-tests --bins
 	@MAPPROXY_BIN=$(target)/debug/mapproxy SAMPLE_WMS_BIN=$(target)/debug/sample-wms MAPPROXY_COMPONENT=$(component) etc/run-demo.sh
 
-test: component demo data tools ## build everything and run all tests
+test: component hostile demo data tools ## build everything and run all tests
 	@if cargo nextest --version > /dev/null 2>&1; then \
 		$(MAKE) --no-print-directory test-nextest; \
 	else \
@@ -69,6 +69,10 @@ screenshots: release data ## make the pictures of the documentation
 component: demo target ## build mapproxy.wasm
 	cargo build -p mapproxy-guest --profile component --target wasm32-wasip2
 
+# the component of the tests that attack the host
+hostile: target
+	cargo build -p mapproxy-hostile --profile component --target wasm32-wasip2
+
 demo: $(demo)/dist/demo.js ## bundle the demo page's JavaScript and style
 
 $(demo)/dist/demo.js: $(wildcard $(demo)/src/* $(demo)/*.json $(demo)/build.mjs)
@@ -92,4 +96,4 @@ clean: ## remove built files and fetched data
 	cargo clean
 	rm -rf $(demo)/dist $(demo)/node_modules tests/node_modules tests/data var
 
-.PHONY: help run test test-nextest test-cargo release lint bench test-hosts screenshots component demo data tools target clean
+.PHONY: help run test hostile test-nextest test-cargo release lint bench test-hosts screenshots component demo data tools target clean

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tracing::{info, warn};
 
@@ -53,10 +53,28 @@ impl Stopper {
     }
 }
 
+/// SIGTERM and SIGINT, caught from now on.
+#[derive(Debug)]
+pub(crate) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    pub(crate) fn catch() -> Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+}
+
 /// Waits for the first signal, drains, and watches for the second meanwhile.
-pub(crate) async fn on_signal(stopper: Stopper, limit: Duration) -> Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+pub(crate) async fn on_signal(signals: Signals, stopper: Stopper, limit: Duration) {
+    let Signals {
+        mut terminate,
+        mut interrupt,
+    } = signals;
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
@@ -71,7 +89,6 @@ pub(crate) async fn on_signal(stopper: Stopper, limit: Duration) -> Result<()> {
         _ = terminate.recv() => warn!("stopping at once"),
         _ = interrupt.recv() => warn!("stopping at once"),
     }
-    Ok(())
 }
 
 #[cfg(test)]

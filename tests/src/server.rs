@@ -24,7 +24,7 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 
 /// Longest wait for anything a healthy server does at once; generous, since machines that run tests are busy.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The `mapproxy` binary.
 pub fn binary() -> Result<PathBuf> {

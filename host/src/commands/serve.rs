@@ -16,12 +16,13 @@ use super::check::fail;
 use crate::access_log::AccessLog;
 use crate::app::{LoadError, Loader, ReloadPolicy, Slot};
 use crate::cli::{ComponentArgs, ServeArgs};
+use crate::component;
 use crate::engine::{self, EngineLimits};
 use crate::instance::Guests;
 use crate::outbound::{Outbound, OutboundLimits};
 use crate::projects::{Apps, Projects};
 use crate::server::{self, Server, ServerLimits};
-use crate::{component, shutdown};
+use crate::shutdown::{self, Signals};
 
 /// Instances beside those of requests in flight: configurations being compiled.
 const SPARE_INSTANCES: usize = 8;
@@ -99,6 +100,8 @@ async fn run(args: &ServeArgs, server: Arc<Server>) -> Result<(), LoadError> {
     if let Apps::Single(slot) = &server.apps {
         slot.reload(&server.loader).await?;
     }
+    // Before the address is printed: whoever reads it may send a signal at once.
+    let signals = Signals::catch()?;
     let (stopper, stop) = shutdown::channel();
     let connections = Arc::new(Semaphore::new(server.limits.max_connections));
     for address in &args.listen {
@@ -117,7 +120,7 @@ async fn run(args: &ServeArgs, server: Arc<Server>) -> Result<(), LoadError> {
     }
     drop(stop);
     tokio::spawn(reload_on_hangup(server));
-    shutdown::on_signal(stopper, args.shutdown_timeout).await?;
+    shutdown::on_signal(signals, stopper, args.shutdown_timeout).await;
     Ok(())
 }
 
