@@ -186,6 +186,30 @@ impl Canvas {
     }
 }
 
+/// One picture drawn over another at an offset in pixels. The result is RGBA if the lower one may be transparent.
+///
+/// # Errors
+/// None in practice: the size is that of a picture.
+pub(crate) fn draw_over(base: Raster, above: &Raster, offset: (i64, i64)) -> Result<Raster, RasterError> {
+    let base = if base.has_alpha() {
+        base.into_rgba()
+    } else {
+        base.into_rgb()
+    };
+    let (width, height) = base.size();
+    let bpp = base.bytes_per_pixel();
+    let (Pixels::Rgb(data) | Pixels::Rgba(data) | Pixels::Gray(data) | Pixels::Indexed { indices: data, .. }) =
+        base.into_pixels();
+    let mut canvas = Canvas {
+        width,
+        height,
+        bpp,
+        data,
+    };
+    canvas.draw(above, offset, None, None);
+    canvas.into_raster()
+}
+
 /// `round(value / 255)`, as Pillow does it.
 fn div255(value: u32) -> u32 {
     let value = value + 128;

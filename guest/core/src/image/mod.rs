@@ -16,6 +16,7 @@ mod quantize;
 mod raster;
 mod recolor;
 mod split;
+mod text;
 mod transform;
 
 pub use band_merge::{Band, BandSource, merge_bands};
@@ -34,6 +35,7 @@ pub use quantize::quantize;
 pub use raster::{MAX_PIXELS, Pixels, Raster, RasterError};
 pub use recolor::{make_transparent, single_color};
 pub use split::TileSplitter;
+pub use text::{Spacing, WatermarkStyle, attribution, debug_image, message_image, watermark};
 pub use transform::{
     Fill, PixelMapping, SameSrs, SeparableMapping, crop, transform_same_srs, warp_mesh, warp_separable,
 };
