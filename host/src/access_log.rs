@@ -145,13 +145,35 @@ impl Shared {
         }
         let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
         let written = match &mut *out {
-            Out::Stdout(stdout) => stdout.write_all(&lines).and_then(|()| stdout.flush()),
+            Out::Stdout(stdout) => whole_lines(&lines)
+                .try_for_each(|piece| stdout.write_all(piece))
+                .and_then(|()| stdout.flush()),
             Out::File(_, file) => file.write_all(&lines),
         };
         if let Err(error) = written {
             tracing::warn!(%error, "failed to write the access log");
         }
     }
+}
+
+/// Pieces that end with a line and, where lines are not longer than that, fit into one write to a pipe: several workers
+/// share standard output, and a pipe keeps at most 4096 bytes together.
+fn whole_lines(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    const PIPE_BUF: usize = 4096;
+    std::iter::from_fn(move || {
+        if bytes.is_empty() {
+            return None;
+        }
+        let end_of_line = |byte: &u8| *byte == b'\n';
+        let (fitting, _) = bytes.split_at(bytes.len().min(PIPE_BUF));
+        let end = fitting
+            .iter()
+            .rposition(end_of_line)
+            .or_else(|| bytes.iter().position(end_of_line));
+        let (piece, rest) = bytes.split_at(end.map_or(bytes.len(), |end| end + 1));
+        bytes = rest;
+        Some(piece)
+    })
 }
 
 fn open(path: &Path) -> Result<File> {
@@ -293,6 +315,23 @@ mod tests {
         let mut out = Vec::new();
         escape(&mut out, "a\"b\\c\nd");
         assert_eq!(out, br"a\x22b\x5cc\x0ad");
+    }
+
+    #[test]
+    fn pieces_end_with_lines() {
+        let check = |lengths: &[usize], expect: &[usize]| {
+            let text: Vec<u8> = lengths
+                .iter()
+                .flat_map(|length| [vec![b'x'; length - 1], vec![b'\n']].concat())
+                .collect();
+            let pieces: Vec<usize> = whole_lines(&text).map(<[u8]>::len).collect();
+            assert_eq!(pieces, expect, "{lengths:?}");
+        };
+        check(&[], &[]);
+        check(&[10, 20], &[30]);
+        check(&[4000, 90, 10], &[4090, 10]);
+        check(&[5000, 10], &[5000, 10]);
+        check(&[10, 5000], &[10, 5000]);
     }
 
     #[test]

@@ -25,6 +25,7 @@ pub(crate) struct App {
     pub(crate) compiled: Vec<u8>,
     pub(crate) directories: Directories,
     pub(crate) upstreams: Arc<Upstreams>,
+    warnings: Vec<Problem>,
     files: Vec<Stamp>,
     idle: Mutex<Vec<Instance>>,
 }
@@ -51,6 +52,12 @@ impl App {
 
     fn is_current(&self) -> bool {
         self.files.iter().all(Stamp::is_current)
+    }
+
+    fn log_warnings(&self) {
+        for problem in &self.warnings {
+            warn!(file = %problem.file, line = problem.line, "{}", diagnostics::one_line(problem));
+        }
     }
 }
 
@@ -204,9 +211,6 @@ pub(crate) struct Loader {
 impl Loader {
     async fn load(&self, main: &Path) -> Result<App, CompileFailed> {
         let CompiledStamped { compiled, files } = compile_stamped(&self.guests, main).await?;
-        for problem in &compiled.warnings {
-            warn!(file = %problem.file, line = problem.line, "{}", diagnostics::one_line(problem));
-        }
         let origins = compiled.origins.into_iter().map(origin).collect();
         let upstreams = match self.outbound.upstreams(origins) {
             Ok(upstreams) => Arc::new(upstreams),
@@ -226,6 +230,7 @@ impl Loader {
             })
             .collect();
         Ok(App {
+            warnings: compiled.warnings,
             compiled: compiled.bytes,
             directories: Directories::open(directories),
             upstreams,
@@ -254,6 +259,13 @@ pub(crate) struct Slot {
     current: RwLock<Current>,
     /// Held while loading, so that a burst of requests loads once.
     loading: tokio::sync::Mutex<()>,
+}
+
+/// Whether the warnings of a configuration go to the log; with several processes one is enough.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Warnings {
+    Log,
+    Drop,
 }
 
 /// What happens when a file of the configuration changes.
@@ -301,7 +313,10 @@ impl Slot {
             return app;
         }
         match self.load(loader).await {
-            Ok(app) => Some(app),
+            Ok(app) => {
+                app.log_warnings();
+                Some(app)
+            }
             Err(error) => {
                 report(&self.main, &error);
                 match self.up_to_date() {
@@ -313,14 +328,18 @@ impl Slot {
     }
 
     /// Loads anew, whatever changed. The old application stays where that fails and the policy allows it.
-    pub(crate) async fn reload(&self, loader: &Loader) -> Result<(), LoadError> {
+    pub(crate) async fn reload(&self, loader: &Loader, warnings: Warnings) -> Result<(), LoadError> {
         let _loading = self.loading.lock().await;
-        self.load(loader).await.map(|_app| ())
+        let app = self.load(loader).await?;
+        if warnings == Warnings::Log {
+            app.log_warnings();
+        }
+        Ok(())
     }
 
     /// As [`Self::reload`]; what is wrong goes to the log.
     pub(crate) async fn reload_and_report(&self, loader: &Loader) {
-        if let Err(error) = self.reload(loader).await {
+        if let Err(error) = self.reload(loader, Warnings::Log).await {
             report(&self.main, &error);
         }
     }

@@ -94,7 +94,14 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8080")]
     pub(crate) listen: Vec<String>,
 
-    /// Threads that serve requests [default: one for each processor].
+    /// Processes that serve requests, with one thread each [default: one for each processor].
+    ///
+    /// Processes do not wait for each other where threads of one process do. The limits on connections and requests
+    /// below are shared out among them; never more processes are started than requests may run at the same time.
+    #[arg(long, value_name = "N")]
+    pub(crate) workers: Option<usize>,
+
+    /// Threads of the one process that `--workers 1` leaves [default: one for each processor].
     #[arg(long, value_name = "N")]
     pub(crate) threads: Option<usize>,
 

@@ -21,6 +21,7 @@ mod projects;
 mod server;
 mod shutdown;
 mod units;
+mod workers;
 
 use std::process::ExitCode;
 

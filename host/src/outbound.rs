@@ -147,6 +147,12 @@ type Exchange = (
 );
 
 impl WasiHttpHooks for Outgoing {
+    /// Pieces of an answer's body that wait for the client while the guest goes on: with room for a whole map most
+    /// guests have ended, and given back their memory, before the first byte is sent.
+    fn p2_outgoing_body_buffer_chunks(&mut self) -> usize {
+        16
+    }
+
     fn send_request(
         &mut self,
         mut request: http::Request<WasiBody>,

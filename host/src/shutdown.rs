@@ -56,8 +56,8 @@ impl Stopper {
 /// SIGTERM and SIGINT, caught from now on.
 #[derive(Debug)]
 pub(crate) struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
+    pub(crate) terminate: Signal,
+    pub(crate) interrupt: Signal,
 }
 
 impl Signals {

@@ -106,7 +106,7 @@ async fn each_request_gets_a_fresh_instance_unless_reuse_is_asked_for() -> Resul
         Ok(())
     };
     check("", &["1", "1", "1"]).await?;
-    check("--max-requests-per-instance 2", &["1", "2", "1", "2"]).await
+    check("--workers 1 --max-requests-per-instance 2", &["1", "2", "1", "2"]).await
 }
 
 #[tokio::test]
@@ -273,6 +273,7 @@ async fn connections_to_upstreams_are_kept_and_never_opened_in_advance() -> Resu
     })
     .await?;
     let server = Server::hostile(&scratch.file("config", &upstream.origin())?)?
+        .args("--workers 1")
         .start()
         .await?;
     for _ in 0..5 {
@@ -685,5 +686,71 @@ async fn a_binary_can_carry_its_component() -> Result<()> {
     let server = Server::builder()?.arg(&config).bundled(bundled).start().await?;
     assert_eq!(server.get("/hello").await?.body(), "hello");
     assert!(!server.log().contains("compiling"), "{}", server.log());
+    Ok(())
+}
+
+#[tokio::test]
+async fn workers_share_one_address_and_are_replaced() -> Result<()> {
+    let scratch = Scratch::new("workers")?;
+    let config = scratch.file("config", "warning said once\n")?;
+    let mut server = Server::hostile(&config)?.args("--workers 3").start().await?;
+    let children = format!("/proc/{0}/task/{0}/children", server.pid()?.as_raw_nonzero());
+    let workers = || -> Result<Vec<i32>> {
+        Ok(fs::read_to_string(&children)?
+            .split_whitespace()
+            .map(str::parse)
+            .collect::<Result<_, _>>()?)
+    };
+    let before = workers()?;
+    assert_eq!(before.len(), 3);
+    for _ in 0..20 {
+        assert_eq!(server.get("/hello").await?.body(), "hello");
+    }
+    assert_eq!(server.log().matches("said once").count(), 1);
+
+    let victim = *before.first().context("there are workers")?;
+    let pid = rustix::process::Pid::from_raw(victim).context("not 0")?;
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL)?;
+    server.wait_for_log("starting another").await?;
+    while workers()?.len() < 3 || workers()?.contains(&victim) {
+        tokio::task::yield_now().await;
+    }
+    server.terminate()?;
+    assert!(server.wait().await?.success());
+    assert!(TcpStream::connect(server.address()).await.is_err());
+    Ok(())
+}
+
+#[tokio::test]
+async fn workers_do_not_outlive_their_supervisor() -> Result<()> {
+    let scratch = Scratch::new("orphans")?;
+    let mut server = Server::hostile(&scratch.file("config", "")?)?
+        .args("--workers 2")
+        .start()
+        .await?;
+    server.kill()?;
+    server.wait().await?;
+    while TcpStream::connect(server.address()).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_port_that_is_taken_is_not_shared_by_mistake() -> Result<()> {
+    let scratch = Scratch::new("taken")?;
+    let config = scratch.file("config", "")?;
+    for workers in ["1", "2"] {
+        let server = Server::hostile(&config)?.args("--workers 2").start().await?;
+        let output = tokio::process::Command::new(binary()?)
+            .args(["serve", "--workers", workers, "--listen", &server.address().to_string()])
+            .arg(&config)
+            .env("MAPPROXY_COMPONENT", hostile_component()?)
+            .output()
+            .await?;
+        assert!(!output.status.success());
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(error.contains("failed to listen on"), "{error}");
+    }
     Ok(())
 }

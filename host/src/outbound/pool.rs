@@ -24,6 +24,9 @@ use super::{OriginKey, Outbound};
 /// Servers close idle connections after some seconds (Apache: 5); one that is older is not worth the risk.
 const MAX_IDLE: Duration = Duration::from_secs(15);
 
+/// How long a connection from the pool may need to be ready.
+const SETTLE: Duration = Duration::from_millis(100);
+
 /// Time limits of one exchange.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Timeouts {
@@ -93,7 +96,8 @@ pub(super) async fn send(
 ) -> Result<http::Response<PooledBody>, Error> {
     let max_idle = outbound.limits.idle_connections;
     while let Some(mut connection) = upstream.take() {
-        if connection.sender.ready().await.is_err() {
+        // Ready as soon as its task has seen the end of the last answer; anything else is a connection in disorder.
+        if !matches!(timeout(SETTLE, connection.sender.ready()).await, Ok(Ok(()))) {
             continue;
         }
         let form = RequestForm::apply(&mut request, connection.absolute_form);
