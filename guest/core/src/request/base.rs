@@ -103,6 +103,21 @@ fn script_name(value: &str) -> Option<String> {
     (is_plain && !path.is_empty() && path.len() <= 1024).then(|| format!("/{path}"))
 }
 
+/// Percent-encodes a name for one segment of a path, what may stand there stays as it is.
+pub fn encode_segment(name: &str) -> String {
+    let mut encoded = String::with_capacity(name.len());
+    for c in name.chars() {
+        if c.is_ascii_alphanumeric() || "-._~:@!$()*+,;=".contains(c) {
+            encoded.push(c);
+        } else {
+            for byte in c.encode_utf8(&mut [0; 4]).bytes() {
+                encoded.push_str(&format!("%{byte:02X}"));
+            }
+        }
+    }
+    encoded
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -192,6 +207,12 @@ mod tests {
             let request = request(path, &[("X-Script-Name", script_name)]);
             assert_eq!(PublicAddress::of(&request).path(), expect, "{path} under {script_name}");
         }
+    }
+
+    #[test]
+    fn names_are_encoded_as_segments() {
+        assert_eq!(encode_segment("osm:roads_v1.2"), "osm:roads_v1.2");
+        assert_eq!(encode_segment("a b/c?d&ä%"), "a%20b%2Fc%3Fd%26%C3%A4%25");
     }
 
     proptest::proptest! {

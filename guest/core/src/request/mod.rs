@@ -7,5 +7,5 @@ pub mod tile;
 pub mod wms;
 pub mod wmts;
 
-pub use base::PublicAddress;
+pub use base::{PublicAddress, encode_segment};
 pub use params::{QueryParams, form_encode, percent_decode};

@@ -35,6 +35,14 @@ impl Validators {
         }
     }
 
+    /// Of a file that comes with this release and never changes within it. `size` in bytes.
+    pub fn of_release(name: &str, size: usize) -> Self {
+        Self {
+            etag: md5_hex(format!("{name} {} {size}", env!("CARGO_PKG_VERSION")).as_bytes()),
+            modified: None,
+        }
+    }
+
     /// Whether the client's copy is this one. `If-None-Match` decides if there is one, also against
     /// `If-Modified-Since` (RFC 9110 section 13.1.3).
     fn match_request(&self, request: &Request) -> bool {

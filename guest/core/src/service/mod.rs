@@ -4,9 +4,13 @@
 pub mod cache_headers;
 mod context;
 pub mod demo;
+mod document;
 pub mod index;
 pub mod kml;
+pub mod ows;
+mod printable;
 pub mod tile;
 pub mod wmts;
 
 pub use context::Context;
+use printable::printable;
