@@ -217,18 +217,4 @@ impl WasiHttpHooks for Outgoing {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn origins_of_urls() {
-        let check = |uri: &str, expect: &str| {
-            let key = OriginKey::of(&uri.parse().unwrap()).unwrap();
-            assert_eq!(key.to_string(), expect, "{uri}");
-        };
-        check("http://Example.org/path?x", "http://example.org:80");
-        check("https://example.org", "https://example.org:443");
-        check("http://user:secret@example.org:8080/", "http://example.org:8080");
-        check("http://[::1]:81/", "http://[::1]:81");
-    }
-}
+mod tests;
