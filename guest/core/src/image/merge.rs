@@ -128,7 +128,7 @@ impl Canvas {
         };
         let opacity = opacity
             .filter(|opacity| *opacity < 1.0)
-            .map(|opacity| f64::from(opacity).max(0.0));
+            .map(|opacity| opacity.max(0.0));
         let table = palette_table(image);
         let opaque = opacity.is_none() && mask.is_none() && !image.has_alpha();
         let columns = overlap.width as usize;
@@ -149,14 +149,17 @@ impl Canvas {
             if let (3, Some(opacity), None, false) = (self.bpp, opacity, mask, image.has_alpha()) {
                 for (to, from) in out.chunks_exact_mut(3).zip(pixels.chunks_exact(4)) {
                     for (to, from) in to.iter_mut().zip(from) {
-                        *to = (f64::from(*to) + opacity * (f64::from(*from) - f64::from(*to))) as u8;
+                        *to = (f32::from(*to) + opacity * (f32::from(*from) - f32::from(*to))) as u8;
                     }
                 }
                 continue;
             }
+            // MapProxy forgets the alpha of a layer with opacity when the map is opaque, so that clear pixels tint it.
+            // Here both count, as they do in a transparent map.
             if let Some(opacity) = opacity {
+                let opacity = (opacity * 255.0) as u32;
                 for pixel in pixels.chunks_exact_mut(4) {
-                    pixel[3] = (f64::from(pixel[3]) * opacity) as u8;
+                    pixel[3] = (u32::from(pixel[3]) * opacity / 255) as u8;
                 }
             }
             if let Some(mask) = mask {

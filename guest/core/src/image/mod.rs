@@ -7,6 +7,8 @@ mod band_merge;
 mod blank;
 mod decode;
 mod encode;
+#[cfg(test)]
+mod golden;
 mod map_image;
 mod mask;
 mod merge;
