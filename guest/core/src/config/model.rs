@@ -62,6 +62,8 @@ pub struct WmsService {
     pub featureinfo_xslt: Vec<(String, String)>,
     pub on_source_errors: OnSourceErrors,
     pub max_output_pixels: u64,
+    /// `concurrent_layer_renderer`: how many layers of a map are asked for at a time, at least 1
+    pub concurrent_layer_renderer: u32,
     pub strict: bool,
     pub attribution: Option<String>,
     pub md: ServiceMetadata,
