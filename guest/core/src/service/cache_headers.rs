@@ -66,7 +66,10 @@ pub fn cacheable(mut response: Response, request: &Request, validators: &Validat
     if validators.match_request(request) {
         response.status = 304;
         response.body = Vec::new();
-        response.headers.0.retain(|(name, _)| !name.eq_ignore_ascii_case("content-type"));
+        response
+            .headers
+            .0
+            .retain(|(name, _)| !name.eq_ignore_ascii_case("content-type"));
     }
     // pushed, not set: a fresh answer has none of them, and this is the path of every tile
     let headers = &mut response.headers.0;
@@ -97,7 +100,8 @@ fn parse_http_date(text: &str) -> Option<SystemTime> {
         return Some(date);
     }
     let (_, date) = text.split_once(", ")?;
-    DAYS.iter().find_map(|day| httpdate::parse_http_date(&format!("{day}, {date}")).ok())
+    DAYS.iter()
+        .find_map(|day| httpdate::parse_http_date(&format!("{day}, {date}")).ok())
 }
 
 /// `Fri, 13 Feb 2009 23:31:30 GMT`; times HTTP cannot write are moved to the nearest it can.
@@ -146,8 +150,14 @@ mod tests {
         assert_eq!(response.status, 200);
         // md5("1234567890.010214")
         assert_eq!(response.headers.get("ETag"), Some("a4b85e1a675022430a0d03778841a25f"));
-        assert_eq!(response.headers.get("Last-modified"), Some("Fri, 13 Feb 2009 23:31:30 GMT"));
-        assert_eq!(response.headers.get("Cache-control"), Some("public, max-age=259200, s-maxage=259200"));
+        assert_eq!(
+            response.headers.get("Last-modified"),
+            Some("Fri, 13 Feb 2009 23:31:30 GMT")
+        );
+        assert_eq!(
+            response.headers.get("Cache-control"),
+            Some("public, max-age=259200, s-maxage=259200")
+        );
     }
 
     #[test]

@@ -20,16 +20,31 @@ struct Index<'a> {
 /// The page.
 pub fn handle(context: &Context<'_>) -> Response {
     let services = context.application.services;
-    let wmts = services.wmts.then(|| context.compiled.get::<WmtsService>(Kind::WmtsService, "")).flatten();
+    let wmts = services
+        .wmts
+        .then(|| context.compiled.get::<WmtsService>(Kind::WmtsService, ""))
+        .flatten();
     let documents = [
-        (services.wms, "WMS 1.3.0", "/service?SERVICE=WMS&VERSION=1.3.0&REQUEST=GetCapabilities"),
-        (services.wms, "WMS 1.1.1", "/service?SERVICE=WMS&VERSION=1.1.1&REQUEST=GetCapabilities"),
+        (
+            services.wms,
+            "WMS 1.3.0",
+            "/service?SERVICE=WMS&VERSION=1.3.0&REQUEST=GetCapabilities",
+        ),
+        (
+            services.wms,
+            "WMS 1.1.1",
+            "/service?SERVICE=WMS&VERSION=1.1.1&REQUEST=GetCapabilities",
+        ),
         (
             wmts.as_ref().is_some_and(|wmts| wmts.kvp),
             "WMTS",
             "/service?SERVICE=WMTS&VERSION=1.0.0&REQUEST=GetCapabilities",
         ),
-        (wmts.as_ref().is_some_and(|wmts| wmts.restful), "WMTS (REST)", "/wmts/1.0.0/WMTSCapabilities.xml"),
+        (
+            wmts.as_ref().is_some_and(|wmts| wmts.restful),
+            "WMTS (REST)",
+            "/wmts/1.0.0/WMTSCapabilities.xml",
+        ),
         (services.tms, "TMS", "/tms/1.0.0/"),
     ];
     let page = Index {
@@ -43,8 +58,9 @@ pub fn handle(context: &Context<'_>) -> Response {
             .collect(),
     };
     let mut response = Response::new(200, "text/html", render(&page));
-    response
-        .headers
-        .set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; img-src data:");
+    response.headers.set(
+        "Content-Security-Policy",
+        "default-src 'none'; style-src 'unsafe-inline'; img-src data:",
+    );
     response
 }

@@ -5,10 +5,12 @@ use std::rc::Rc;
 
 use askama::Template;
 
+use super::Context;
 use super::cache_headers::{Validators, cacheable, not_cacheable};
 use super::document::render;
-use super::tile::{Addressing, Numbering, TileError, check_format, checked_dimensions, layer_path, tile_answer, tile_layer};
-use super::Context;
+use super::tile::{
+    Addressing, Numbering, TileError, check_format, checked_dimensions, layer_path, tile_answer, tile_layer,
+};
 use crate::cache::TileManager;
 use crate::config::compiled::Kind;
 use crate::config::model::{KmlService, TileLayer};
@@ -25,9 +27,8 @@ const NUMBERING: Numbering = Numbering {
 
 /// Answers a path that begins with `/kml`.
 pub fn handle(context: &Context<'_>) -> Response {
-    answer(context).unwrap_or_else(|error| {
-        not_cacheable(Response::new(error.status(), "text/plain", error.client_message()))
-    })
+    answer(context)
+        .unwrap_or_else(|error| not_cacheable(Response::new(error.status(), "text/plain", error.client_message())))
 }
 
 fn answer(context: &Context<'_>) -> Result<Response, TileError> {
@@ -50,7 +51,12 @@ fn answer(context: &Context<'_>) -> Result<Response, TileError> {
             let body = render(&document).into_bytes();
             let validators = Validators::of_document(&body);
             let response = Response::new(200, "application/vnd.google-earth.kml+xml", body);
-            Ok(cacheable(response, context.request, &validators, context.application.tile_expires_s))
+            Ok(cacheable(
+                response,
+                context.request,
+                &validators,
+                context.application.tile_expires_s,
+            ))
         }
     }
 }
@@ -166,7 +172,11 @@ fn lat_lon(srs: &Srs, bbox: BBox) -> Result<LatLonBox, TileError> {
     }
     let [west, south, east, north] = degrees.edges().map(|edge| {
         let text = format!("{edge:.6}");
-        if text == "-0.000000" { "0.000000".to_owned() } else { text }
+        if text == "-0.000000" {
+            "0.000000".to_owned()
+        } else {
+            text
+        }
     });
     Ok(LatLonBox {
         north,

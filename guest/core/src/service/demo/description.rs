@@ -124,7 +124,11 @@ impl Configured {
             self.wmts.as_ref().map(|wmts| wmts.md.title.as_str()),
             self.tms.as_ref().map(|tms| tms.md.title.as_str()),
         ];
-        titles.into_iter().flatten().find(|title| !title.is_empty()).unwrap_or("MapProxy")
+        titles
+            .into_iter()
+            .flatten()
+            .find(|title| !title.is_empty())
+            .unwrap_or("MapProxy")
     }
 
     /// The layer and what is below it, as far as they have a name and a service that shows them.

@@ -27,9 +27,17 @@ pub(super) fn handle(context: &Context<'_>, params: &QueryParams) -> Option<Resp
     } else if params.contains("wmsc_capabilities") && services.wms {
         ("WMS-C", "/service".to_owned(), format!("{wms}&tiled=true"))
     } else if params.contains("wmts_capabilities_kvp") && services.wmts {
-        ("WMTS", "/service".to_owned(), "REQUEST=GetCapabilities&SERVICE=WMTS".to_owned())
+        (
+            "WMTS",
+            "/service".to_owned(),
+            "REQUEST=GetCapabilities&SERVICE=WMTS".to_owned(),
+        )
     } else if params.contains("wmts_capabilities") && services.wmts {
-        ("WMTS (REST)", "/wmts/1.0.0/WMTSCapabilities.xml".to_owned(), String::new())
+        (
+            "WMTS (REST)",
+            "/wmts/1.0.0/WMTSCapabilities.xml".to_owned(),
+            String::new(),
+        )
     } else if params.contains("tms_capabilities") && services.tms {
         ("TMS", tms_path(params), String::new())
     } else {
@@ -59,9 +67,10 @@ pub(super) fn handle(context: &Context<'_>, params: &QueryParams) -> Option<Resp
         document: &String::from_utf8_lossy(&answer.body),
     };
     let mut response = Response::new(200, "text/html", render(&page));
-    response
-        .headers
-        .set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; img-src data:");
+    response.headers.set(
+        "Content-Security-Policy",
+        "default-src 'none'; style-src 'unsafe-inline'; img-src data:",
+    );
     Some(response)
 }
 
@@ -114,7 +123,9 @@ pub(super) fn overview(context: &Context<'_>, description: &Description) -> Stri
     });
     let tile_layers = layers.iter().flat_map(|layer| {
         let grids = &layer.services.tiles;
-        grids.iter().map(|tiles| link("tms_layer", layer, &tiles.format, &tiles.srs))
+        grids
+            .iter()
+            .map(|tiles| link("tms_layer", layer, &tiles.format, &tiles.srs))
     });
     render(&Overview {
         wms: context.application.services.wms,

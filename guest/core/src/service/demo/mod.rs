@@ -17,8 +17,16 @@ const PAGE: &str = include_str!("../../../demo/index.html");
 
 /// Everything there is under `/demo/static/`: name, media type, content.
 const STATIC_FILES: [(&str, &str, &[u8]); 2] = [
-    ("demo.js", "text/javascript", include_bytes!(concat!(env!("MAPPROXY_DEMO_DIST"), "/demo.js"))),
-    ("demo.css", "text/css", include_bytes!(concat!(env!("MAPPROXY_DEMO_DIST"), "/demo.css"))),
+    (
+        "demo.js",
+        "text/javascript",
+        include_bytes!(concat!(env!("MAPPROXY_DEMO_DIST"), "/demo.js")),
+    ),
+    (
+        "demo.css",
+        "text/css",
+        include_bytes!(concat!(env!("MAPPROXY_DEMO_DIST"), "/demo.css")),
+    ),
 ];
 
 /// Seconds a browser may use script and style sheet without asking.
@@ -38,7 +46,9 @@ pub fn handle(context: &Context<'_>) -> Response {
 
 fn redirect(context: &Context<'_>) -> Response {
     let mut response = Response::new(301, "text/plain", "");
-    response.headers.set("Location", format!("{}/demo/", context.script_url()));
+    response
+        .headers
+        .set("Location", format!("{}/demo/", context.script_url()));
     response
 }
 

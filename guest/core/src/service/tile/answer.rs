@@ -1,7 +1,7 @@
 //! A tile as an HTTP answer.
 
-use super::super::cache_headers::{Validators, cacheable, not_cacheable};
 use super::super::Context;
+use super::super::cache_headers::{Validators, cacheable, not_cacheable};
 use crate::cache::TileManager;
 use crate::grid::TileCoord;
 use crate::http::Response;
@@ -32,7 +32,12 @@ pub(in crate::service) fn tile_answer(
     if !tile.cacheable {
         return Ok(not_cacheable(response));
     }
-    Ok(cacheable(response, context.request, &validators, context.application.tile_expires_s))
+    Ok(cacheable(
+        response,
+        context.request,
+        &validators,
+        context.application.tile_expires_s,
+    ))
 }
 
 fn empty_tile(context: &Context<'_>, (width, height): (u32, u32)) -> Result<Response, LayerError> {
@@ -44,5 +49,10 @@ fn empty_tile(context: &Context<'_>, (width, height): (u32, u32)) -> Result<Resp
     let bytes = MapImage::from_raster(raster, options.clone()).into_bytes(&options)?;
     let validators = Validators::of_tile(context.platform.clock().now(), bytes.len() as u64);
     let response = Response::new(200, "image/png", bytes);
-    Ok(cacheable(response, context.request, &validators, context.application.tile_expires_s))
+    Ok(cacheable(
+        response,
+        context.request,
+        &validators,
+        context.application.tile_expires_s,
+    ))
 }

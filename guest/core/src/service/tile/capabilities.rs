@@ -2,8 +2,8 @@
 
 use askama::Template;
 
-use super::super::document::{BoxText, render};
 use super::super::Context;
+use super::super::document::{BoxText, render};
 use super::lookup::tile_layer;
 use super::{Addressing, TileError, layer_path};
 use crate::config::compiled::Kind;
@@ -102,7 +102,10 @@ pub(super) fn tile_map(
     let (layer, manager) = tile_layer(context, addressing, address)?;
     let grid = manager.grid();
     let profile = grid.tms_profile();
-    let bbox = layer.extent.bbox_in(grid.srs()).unwrap_or_else(|_not_there| grid.bbox());
+    let bbox = layer
+        .extent
+        .bbox_in(grid.srs())
+        .unwrap_or_else(|_not_there| grid.bbox());
     let document = TileMap {
         title: &layer.title,
         abstract_text: layer

@@ -77,7 +77,11 @@ mod tests {
         let defaults: &[(&str, &str)] = &[("time", "2012-11-15"), ("Elevation", "0")];
         check(&[], false, Some(defaults));
         check(&[("TIME", "default"), ("elevation", "")], true, Some(defaults));
-        check(&[("TIME", "2012-11-14"), ("ELEVATION", "1000")], false, Some(&[("time", "2012-11-14"), ("Elevation", "1000")]));
+        check(
+            &[("TIME", "2012-11-14"), ("ELEVATION", "1000")],
+            false,
+            Some(&[("time", "2012-11-14"), ("Elevation", "1000")]),
+        );
         check(&[("time", "../../etc")], false, None);
         check(&[("elevation", "500")], false, None);
         check(&[("depth", "3")], false, Some(defaults));

@@ -8,8 +8,8 @@ use crate::cache::TileManager;
 use crate::config::compiled::{Compiled, Kind};
 use crate::config::model::{TileLayer, TileLayerKey};
 use crate::grid::{Origin, TileCoord, TileGrid};
-use crate::request::tile::LayerAddress;
 use crate::request::encode_segment;
+use crate::request::tile::LayerAddress;
 
 /// How a service names the grids of its layers.
 #[derive(Debug, Clone, Copy)]
@@ -81,7 +81,11 @@ fn grid_with(keys: &[TileLayerKey], srs_path: &str) -> Option<String> {
 
 /// `layer/spec` as a part of a URL.
 pub(in crate::service) fn layer_path(addressing: Addressing, layer: &TileLayer) -> String {
-    format!("{}/{}", encode_segment(&layer.name), encode_segment(addressing.spec(layer)))
+    format!(
+        "{}/{}",
+        encode_segment(&layer.name),
+        encode_segment(addressing.spec(layer))
+    )
 }
 
 /// How a service numbers tiles.

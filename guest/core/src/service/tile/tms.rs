@@ -2,8 +2,8 @@
 
 use askama::Template;
 
-use super::super::cache_headers::not_cacheable;
 use super::super::Context;
+use super::super::cache_headers::not_cacheable;
 use super::super::document::render;
 use super::capabilities;
 use super::lookup::{Numbering, check_format, tile_layer};

@@ -13,9 +13,8 @@ use crate::request::tile::parse_tiles;
 
 /// Answers a path that begins with `/tiles`.
 pub fn handle(context: &Context<'_>) -> Response {
-    answer(context).unwrap_or_else(|error| {
-        not_cacheable(Response::new(error.status(), "text/plain", error.client_message()))
-    })
+    answer(context)
+        .unwrap_or_else(|error| not_cacheable(Response::new(error.status(), "text/plain", error.client_message())))
 }
 
 fn answer(context: &Context<'_>) -> Result<Response, TileError> {

@@ -10,7 +10,7 @@ use crate::grid::{Origin, TileGrid};
 use crate::http::Response;
 use crate::request::wmts::AddressTemplate;
 use crate::request::{encode_segment, form_encode};
-use crate::srs::{PIXEL_SIZE_METERS, Srs, python_float};
+use crate::srs::{Srs, python_float};
 
 /// How the document tells clients to ask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,7 +107,11 @@ fn layers(
             match grid.filter(|grid| grid.supports_access_with_origin(Origin::Ul)) {
                 Some(grid) => grids.push(grid),
                 None => {
-                    log::debug!("wmts: layer `{}` is not shown on grid `{}`: its rows cannot be counted from the top", layer.name, layer.grid);
+                    log::debug!(
+                        "wmts: layer `{}` is not shown on grid `{}`: its rows cannot be counted from the top",
+                        layer.name,
+                        layer.grid
+                    );
                     continue;
                 }
             }
@@ -196,7 +200,11 @@ fn legend_url(encoding: Encoding, script_url: &str, version: Option<&str>, layer
         Encoding::Rest => layer.wmts_rest_legendurl.as_ref(),
     };
     if let Some(template) = configured {
-        return Some(template.replace("{base_url}", script_url).replace("{layer_name}", &layer.name));
+        return Some(
+            template
+                .replace("{base_url}", script_url)
+                .replace("{layer_name}", &layer.name),
+        );
     }
     layer.legendurl.as_ref()?;
     Some(format!(
@@ -244,7 +252,8 @@ fn tile_matrix_set(grid: &TileGrid) -> TileMatrixSet {
 
 /// Ten decimals at most. MapProxy cuts leading zeros as well, so that 0.5 becomes 5; we do not.
 fn scale_denominator(res: f64, srs: &Srs) -> String {
-    let scale = res / PIXEL_SIZE_METERS * srs.meters_per_unit();
+    // MapProxy's order of operations, for the same last digit
+    let scale = res / (0.28 / 1000.0) * srs.meters_per_unit();
     // written with ten decimals and read again: large numbers have fewer, and none that mean anything are made up
     let rounded: f64 = format!("{scale:.10}").parse().unwrap_or(scale);
     rounded.to_string()

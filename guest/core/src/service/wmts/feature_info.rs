@@ -6,6 +6,7 @@ use super::WmtsError;
 use super::get_tile::{find_layer, find_tile};
 use crate::config::model::{LayerSource, WmtsService};
 use crate::http::Response;
+use crate::layer::FeatureInfo;
 use crate::query::InfoQuery;
 use crate::request::wmts::{GetFeatureInfo, InfoFormat};
 
@@ -45,8 +46,8 @@ pub(super) fn answer(
         };
         documents.extend(source.get_info(&query)?);
     }
-    let body = combine(documents);
-    Ok(Response::new(200, info_format, body))
+    let body = FeatureInfo::combine(documents).map(|document| document.content);
+    Ok(Response::new(200, info_format, body.unwrap_or_default()))
 }
 
 /// The media type of the format asked for, one of the configuration.
@@ -55,7 +56,9 @@ fn info_format<'s>(service: &'s WmtsService, asked: &InfoFormat) -> Result<&'s s
     let (found, name) = match asked {
         // a `+` that was not encoded arrives as a space
         InfoFormat::MediaType(asked) => (
-            formats.iter().find(|(mime, _)| mime == asked || mime.replace('+', " ") == *asked),
+            formats
+                .iter()
+                .find(|(mime, _)| mime == asked || mime.replace('+', " ") == *asked),
             asked.as_str(),
         ),
         InfoFormat::Suffix(asked) => (formats.iter().find(|(_, suffix)| suffix == asked), asked.as_str()),
@@ -65,4 +68,3 @@ fn info_format<'s>(service: &'s WmtsService, asked: &InfoFormat) -> Result<&'s s
         .map(|(mime, _)| mime.as_str())
         .ok_or_else(|| WmtsError::UnknownInfoFormat { name: name.to_owned() })
 }
-fn combine(documents: Vec<crate::layer::FeatureInfo>) -> Vec<u8> { documents.into_iter().next().map(|d| d.content).unwrap_or_default() }

@@ -61,7 +61,11 @@ pub fn handle_rest(context: &Context<'_>) -> Response {
         }
     }
     let path = percent_decode(context.path());
-    not_cacheable(Response::new(404, "text/plain", format!("invalid request ({})", printable(&path))))
+    not_cacheable(Response::new(
+        404,
+        "text/plain",
+        format!("invalid request ({})", printable(&path)),
+    ))
 }
 
 fn service(context: &Context<'_>) -> WmtsService {
