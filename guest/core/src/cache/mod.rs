@@ -3,20 +3,28 @@
 //!
 //! [`TileManager`] ties a grid, a [`TileCache`] and sources; [`CacheMapLayer`] answers map queries with its tiles.
 
+mod band_merge;
 mod dummy;
 mod expiry;
 mod file;
+mod lock;
+mod map_layer;
 
 mod memory;
 mod path;
 mod tile;
+mod tile_creator;
+mod tile_manager;
 
+pub use band_merge::BandMergeLayer;
 pub use dummy::DummyTileCache;
 pub use file::FileTileCache;
 
+pub use map_layer::CacheMapLayer;
 pub use memory::MemoryTileCache;
 pub use path::{PathError, tile_path};
 pub use tile::{StoredTile, Tile, TileInfo};
+pub use tile_manager::{TileManager, TileManagerParts};
 
 use crate::grid::TileCoord;
 use crate::layer::LayerError;

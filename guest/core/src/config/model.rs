@@ -13,7 +13,7 @@ use crate::image::{ImageFormat, ImageOptions};
 use crate::srs::{BBox, PreferredSrs, Srs};
 
 /// `globals` and what the dispatcher needs: one small segment, read by every request.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Application {
     /// `globals.http.access_control_allow_origin`; `None` switches the header off
     pub cors_origin: Option<String>,

@@ -13,6 +13,8 @@ use super::raster::Raster;
 pub struct Cacheability {
     /// `false` after an error that was painted over.
     pub cacheable: bool,
+    /// Stands in for a source that failed: an older stored tile may be served instead.
+    pub authorize_stale: bool,
     /// When the picture was made, where known (for `Last-Modified`).
     pub timestamp: Option<UnixTime>,
     /// Stored size in bytes, where known (for `ETag`).
@@ -23,6 +25,7 @@ impl Default for Cacheability {
     fn default() -> Self {
         Self {
             cacheable: true,
+            authorize_stale: false,
             timestamp: None,
             size: None,
         }

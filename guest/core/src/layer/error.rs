@@ -28,6 +28,8 @@ pub enum LayerError {
     #[error(transparent)]
     Image(#[from] crate::image::MapImageError),
     #[error(transparent)]
+    Coverage(#[from] crate::coverage::CoverageError),
+    #[error(transparent)]
     Srs(#[from] crate::srs::SrsError),
 }
 

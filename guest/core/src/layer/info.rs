@@ -13,6 +13,27 @@ pub enum InfoKind {
     Json,
 }
 
+impl InfoKind {
+    /// By media type (`text/html; charset=utf-8`) or the short names of the configuration (`html`); text for any other.
+    pub fn of_media_type(media_type: &str) -> Self {
+        let name = media_type
+            .split(';')
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .to_ascii_lowercase();
+        if name.contains("html") {
+            Self::Html
+        } else if name.contains("json") {
+            Self::Json
+        } else if name.contains("xml") || name.contains("gml") {
+            Self::Xml
+        } else {
+            Self::Text
+        }
+    }
+}
+
 /// One answer to GetFeatureInfo.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FeatureInfo {

@@ -8,11 +8,16 @@ use crate::query::{InfoQuery, LegendQuery, MapQuery};
 
 mod error;
 mod info;
+mod limited;
 mod plan;
+mod res_range;
+mod warp;
 
 pub use error::LayerError;
 pub use info::{FeatureInfo, InfoKind};
+pub use limited::{LimitedLayer, ResolutionConditional, SrsConditional};
 pub use plan::{PendingMap, Plan, Slots, Upstream};
+pub use warp::{Place, warp_image, warp_tiles};
 
 /// Something that answers map queries.
 pub trait MapLayer: std::fmt::Debug {
@@ -32,6 +37,16 @@ pub trait MapLayer: std::fmt::Debug {
     /// The legend; `None` where this layer has none.
     fn get_legend(&self, _query: &LegendQuery) -> Result<Option<MapImage>, LayerError> {
         Ok(None)
+    }
+
+    /// What all the sources behind it know of a point, in order (a cache may have several).
+    fn get_infos(&self, query: &InfoQuery) -> Result<Vec<FeatureInfo>, LayerError> {
+        Ok(self.get_info(query)?.into_iter().collect())
+    }
+
+    /// The legends of all the sources behind it, in order.
+    fn get_legends(&self, query: &LegendQuery) -> Result<Vec<MapImage>, LayerError> {
+        Ok(self.get_legend(query)?.into_iter().collect())
     }
 
     /// Width and height in pixels of the legend as stored, without asking any server; `None` where that is not known.

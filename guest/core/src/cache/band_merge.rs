@@ -1,0 +1,88 @@
+//! Bands of several sources as one picture (`sources: {r: [...], g: …}`, behaviour section 9; MapProxy: `BandMerger`).
+
+use std::rc::Rc;
+
+use crate::client::get_maps;
+use crate::image::{Band, BandSource, ImageOptions, MapImage, MapImageError, Mode, merge_bands};
+use crate::layer::{LayerError, MapLayer};
+use crate::platform::Platform;
+use crate::query::MapQuery;
+
+/// Draws each band from other sources.
+#[derive(Debug)]
+pub struct BandMergeLayer {
+    platform: Rc<dyn Platform>,
+    sources: Vec<Rc<dyn MapLayer>>,
+    bands: Vec<BandSource>,
+    options: ImageOptions,
+}
+
+impl BandMergeLayer {
+    /// `bands` name `sources` by their index.
+    pub fn new(
+        platform: Rc<dyn Platform>,
+        sources: Vec<Rc<dyn MapLayer>>,
+        bands: Vec<BandSource>,
+        options: ImageOptions,
+    ) -> Self {
+        Self {
+            platform,
+            sources,
+            bands,
+            options,
+        }
+    }
+}
+
+impl MapLayer for BandMergeLayer {
+    fn get_map(&self, query: &MapQuery) -> Result<Option<MapImage>, LayerError> {
+        let queries: Vec<_> = self
+            .sources
+            .iter()
+            .map(|source| (Rc::clone(source), query.clone()))
+            .collect();
+        let mut cacheable = true;
+        let mut rasters = Vec::new();
+        let mut indices = Vec::new();
+        let maps = get_maps(&self.platform, &queries, queries.len(), &mut || {});
+        for (index, map) in maps.into_iter().enumerate() {
+            if let Some(map) = map? {
+                cacheable &= map.cacheability.cacheable;
+                rasters.push(map.into_raster()?);
+                indices.push(index);
+            }
+        }
+        if rasters.is_empty() {
+            return Ok(None);
+        }
+        let position = |image: usize| indices.iter().position(|index| *index == image);
+        let present = |band: &BandSource| position(band.image).map(|image| BandSource { image, ..*band });
+        let bands: Vec<BandSource> = self.bands.iter().filter_map(present).collect();
+        let raster = merge_bands(&rasters, &bands, query.size).map_err(MapImageError::from)?;
+        let has = |target: Band| self.bands.iter().any(|band| band.target == target);
+        let mode = if has(Band::L) {
+            Mode::L
+        } else if has(Band::A) {
+            Mode::Rgba
+        } else {
+            Mode::Rgb
+        };
+        let mut map = MapImage::from_raster(
+            raster,
+            ImageOptions {
+                mode: Some(mode),
+                ..self.options.clone()
+            },
+        );
+        map.cacheability.cacheable = cacheable;
+        Ok(Some(map))
+    }
+
+    fn supports_meta_tiles(&self) -> bool {
+        self.sources.iter().all(|source| source.supports_meta_tiles())
+    }
+
+    fn as_any(&self) -> &dyn std::any::Any {
+        self
+    }
+}

@@ -1,0 +1,225 @@
+//! Maps from the tiles of a cache (behaviour sections 3 and 11; MapProxy: `layer/cache_map_layer.py`).
+
+use std::rc::Rc;
+
+use crate::config::model::MapExtent;
+use crate::image::{ImageFormat, ImageOptions, MapImage, MapImageError, TileMosaic, place_in_image, position_in_image};
+use crate::layer::{FeatureInfo, LayerError, MapLayer, Place, warp_tiles};
+use crate::query::{InfoQuery, LegendQuery, MapQuery};
+use crate::srs::BBox;
+
+use super::TileManager;
+
+/// Answers map queries with the tiles of one cache on one grid.
+#[derive(Debug)]
+pub struct CacheMapLayer {
+    manager: Rc<TileManager>,
+    extent: Option<MapExtent>,
+    /// the sources only have tiles of the same grid: this layer does not make others of them
+    tiles_only: bool,
+}
+
+impl CacheMapLayer {
+    /// `extent`: outside of it there is nothing.
+    pub fn new(manager: Rc<TileManager>, extent: Option<MapExtent>) -> Self {
+        Self {
+            manager,
+            extent,
+            tiles_only: false,
+        }
+    }
+
+    /// For a cache whose source this is and whose tiles are tiles of this one: those are handed on as they are stored,
+    /// without decoding.
+    #[must_use]
+    pub fn for_tiles_only(self) -> Self {
+        Self {
+            tiles_only: true,
+            ..self
+        }
+    }
+
+    /// The tiles.
+    pub fn manager(&self) -> &Rc<TileManager> {
+        &self.manager
+    }
+
+    fn check_tiled(&self, query: &MapQuery) -> Result<(), LayerError> {
+        let invalid = |message: String| Err(LayerError::InvalidRequest { message });
+        let format = advertised(self.manager.format());
+        if query.format != format {
+            return invalid(format!("invalid tile format, use {}", format.ext()));
+        }
+        let (width, height) = self.manager.grid().tile_size();
+        if query.size != (width, height) {
+            return invalid(format!("invalid tile size (use {width}x{height})"));
+        }
+        Ok(())
+    }
+
+    /// A query of which only a part lies in the extent: that part, at its place.
+    fn limited(&self, query: &MapQuery, extent: BBox) -> Result<Option<MapImage>, LayerError> {
+        if !extent.intersects(&query.bbox) {
+            return Ok(None);
+        }
+        let (size, offset, [minx, miny, maxx, maxy]) =
+            position_in_image(query.bbox.edges(), query.size, extent.edges());
+        if size.0 == 0 || size.1 == 0 {
+            return Ok(None);
+        }
+        let part = MapQuery {
+            bbox: BBox { minx, miny, maxx, maxy },
+            size,
+            ..query.clone()
+        };
+        let Some(map) = self.map(&part)? else { return Ok(None) };
+        Ok(Some(place_in_image(
+            map,
+            offset,
+            query.size,
+            self.manager.image_options(),
+        )?))
+    }
+
+    fn map(&self, query: &MapQuery) -> Result<Option<MapImage>, LayerError> {
+        let manager = &self.manager;
+        let grid = manager.grid();
+        let invalid = |message: String| LayerError::InvalidBBox { message };
+        let Ok(affected) = grid.affected_tiles(query.bbox, query.size, &query.srs) else {
+            return Ok(None);
+        };
+        let count = affected.count();
+        let limit = manager.conf().max_tile_limit;
+        if limit > 0 && count >= limit {
+            return Err(invalid(format!(
+                "too many tiles, max_tile_limit: {limit}, num_tiles: {count}"
+            )));
+        }
+        let single = query.tiled_only || self.tiles_only;
+        if single {
+            if count > 1 {
+                return Err(invalid("not a single tile".to_owned()));
+            }
+            let tenth = |length: f64, pixels: u32| (length / f64::from(pixels) / 10.0).abs();
+            let (x, y) = (
+                tenth(query.bbox.width(), query.size.0),
+                tenth(query.bbox.height(), query.size.1),
+            );
+            let near = |a: f64, b: f64, tolerance: f64| (a - b).abs() < tolerance;
+            let (own, tile) = (query.bbox, affected.bbox);
+            let aligned = near(own.minx, tile.minx, x)
+                && near(own.maxx, tile.maxx, x)
+                && near(own.miny, tile.miny, y)
+                && near(own.maxy, tile.maxy, y);
+            if !aligned {
+                return Err(invalid("query does not align to tile boundaries".to_owned()));
+            }
+        }
+        let coords: Vec<_> = affected.iter().collect();
+        let mut tiles = manager.load_tiles(&coords, &query.dimensions)?;
+        if tiles.iter().all(Option::is_none) {
+            return Ok(None);
+        }
+        if single {
+            return Ok(tiles.pop().flatten().and_then(|tile| {
+                let mut image = tile.image?;
+                image.cacheability.cacheable &= tile.cacheable;
+                image.cacheability.timestamp = tile.timestamp;
+                image.cacheability.size = tile.size;
+                Some(image)
+            }));
+        }
+        let cacheable = tiles.iter().flatten().all(|tile| tile.cacheable);
+        let images = tiles.into_iter().map(|tile| tile.and_then(|tile| tile.image)).collect();
+        let side = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
+        let (columns, rows) = (side(affected.grid_size.0), side(affected.grid_size.1));
+        let mosaic = TileMosaic::new(columns, rows, grid.tile_size(), images).map_err(MapImageError::from)?;
+        let options = manager.image_options();
+        let to = Place {
+            bbox: query.bbox,
+            size: query.size,
+            srs: &query.srs,
+        };
+        let raster = warp_tiles(
+            mosaic,
+            affected.bbox,
+            grid.srs(),
+            to,
+            options,
+            palette_of(options, query),
+        )?;
+        let mut map = MapImage::from_raster(raster, options.clone());
+        map.cacheability.cacheable = cacheable;
+        Ok(Some(map))
+    }
+}
+
+/// `mixed` tiles are asked for as PNG.
+fn advertised(format: &ImageFormat) -> ImageFormat {
+    if *format == ImageFormat::MIXED {
+        ImageFormat::PNG
+    } else {
+        format.clone()
+    }
+}
+
+/// Colours of the palette that a PNG of this map will get, 0 colours being none.
+fn palette_of(options: &ImageOptions, query: &MapQuery) -> Option<usize> {
+    let colors = usize::from(options.png_colors());
+    (query.format == ImageFormat::PNG && colors > 0).then_some(colors)
+}
+
+impl MapLayer for CacheMapLayer {
+    fn get_map(&self, query: &MapQuery) -> Result<Option<MapImage>, LayerError> {
+        if query.tiled_only {
+            self.check_tiled(query)?;
+            return self.map(query);
+        }
+        if let Some(extent) = self.extent.as_ref().filter(|_| !self.tiles_only) {
+            let extent = extent.bbox_in(&query.srs)?;
+            if !extent.contains(&query.bbox) {
+                return self.limited(query, extent);
+            }
+        }
+        self.map(query)
+    }
+
+    /// The first of its sources that knows something.
+    fn get_info(&self, query: &InfoQuery) -> Result<Option<FeatureInfo>, LayerError> {
+        Ok(self.get_infos(query)?.into_iter().next())
+    }
+
+    fn get_infos(&self, query: &InfoQuery) -> Result<Vec<FeatureInfo>, LayerError> {
+        let infos = self.manager.sources().iter().map(|source| source.get_infos(query));
+        Ok(infos.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+    }
+
+    /// The first of its sources' legends.
+    fn get_legend(&self, query: &LegendQuery) -> Result<Option<MapImage>, LayerError> {
+        Ok(self.get_legends(query)?.into_iter().next())
+    }
+
+    fn get_legends(&self, query: &LegendQuery) -> Result<Vec<MapImage>, LayerError> {
+        let legends = self.manager.sources().iter().map(|source| source.get_legends(query));
+        Ok(legends.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+    }
+
+    fn stored_legend_size(&self) -> Option<(u32, u32)> {
+        self.manager
+            .sources()
+            .iter()
+            .find_map(|source| source.stored_legend_size())
+    }
+
+    fn extent(&self) -> Option<&MapExtent> {
+        self.extent.as_ref()
+    }
+
+    fn supports_meta_tiles(&self) -> bool {
+        !self.tiles_only
+    }
+
+    fn as_any(&self) -> &dyn std::any::Any {
+        self
+    }
+}

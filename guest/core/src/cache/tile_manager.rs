@@ -1,0 +1,215 @@
+//! Ties a grid, a cache and sources (MapProxy: `cache/tile_manager.py`).
+
+use std::rc::Rc;
+
+use crate::config::model::Cache;
+use crate::grid::{MetaGrid, TileCoord, TileGrid};
+use crate::image::{ImageFormat, ImageOptions, MapImage};
+use crate::layer::{LayerError, MapLayer};
+use crate::platform::Platform;
+use crate::query::Dimensions;
+
+use super::expiry::{self, is_stale};
+use super::lock::TileLocker;
+use super::tile_creator::TileCreator;
+use super::{StoredTile, Tile, TileCache, TileInfo};
+
+/// What a [`TileManager`] is made of.
+#[derive(Debug)]
+pub struct TileManagerParts {
+    pub platform: Rc<dyn Platform>,
+    pub conf: Rc<Cache>,
+    pub grid: Rc<TileGrid>,
+    pub cache: Box<dyn TileCache>,
+    /// bottom first; none: only what is stored is served
+    pub sources: Vec<Rc<dyn MapLayer>>,
+    /// what tells this cache's locks from those of others: the directory of a file cache
+    pub lock_identity: String,
+}
+
+/// The tiles of one cache on one grid: loads them, and makes those that are missing or too old.
+#[derive(Debug)]
+pub struct TileManager {
+    pub(super) platform: Rc<dyn Platform>,
+    pub(super) conf: Rc<Cache>,
+    pub(super) grid: Rc<TileGrid>,
+    pub(super) cache: Box<dyn TileCache>,
+    pub(super) sources: Vec<Rc<dyn MapLayer>>,
+    pub(super) locker: TileLocker,
+    /// options of stored tiles, format included
+    pub(super) options: ImageOptions,
+    /// several tiles are asked for in one request
+    pub(super) meta_grid: Option<MetaGrid>,
+    /// several tiles are asked for one by one, under one lock
+    pub(super) bulk: bool,
+}
+
+impl TileManager {
+    /// Fails with [`LayerError::NotSupported`] if only some of the sources can draw meta tiles.
+    pub fn new(parts: TileManagerParts) -> Result<Self, LayerError> {
+        let TileManagerParts {
+            platform,
+            conf,
+            grid,
+            cache,
+            sources,
+            lock_identity,
+        } = parts;
+        let (meta_grid, bulk) = meta_grid(&conf, &sources)?;
+        let locker = TileLocker::new(
+            Rc::clone(&platform),
+            &conf.tile_lock_dir,
+            &lock_identity,
+            conf.lock_timeout_s,
+        );
+        let options = ImageOptions {
+            format: Some(conf.format.clone()),
+            ..conf.image.clone()
+        };
+        Ok(Self {
+            platform,
+            conf,
+            grid,
+            cache,
+            sources,
+            locker,
+            options,
+            meta_grid,
+            bulk,
+        })
+    }
+
+    pub fn grid(&self) -> &TileGrid {
+        &self.grid
+    }
+
+    /// Format of the tiles; `mixed` may be PNG or JPEG.
+    pub fn format(&self) -> &ImageFormat {
+        &self.conf.format
+    }
+
+    /// How tiles are stored.
+    pub fn image_options(&self) -> &ImageOptions {
+        &self.options
+    }
+
+    /// The cache's configuration.
+    pub fn conf(&self) -> &Cache {
+        &self.conf
+    }
+
+    /// What its tiles are made of, bottom first.
+    pub fn sources(&self) -> &[Rc<dyn MapLayer>] {
+        &self.sources
+    }
+
+    /// The tile, made if need be; `None` if there is nothing.
+    pub fn load_tile(&self, tile: TileCoord, dimensions: &Dimensions) -> Result<Option<Tile>, LayerError> {
+        Ok(self.load_tiles(&[Some(tile)], dimensions)?.pop().flatten())
+    }
+
+    /// The tiles in their order, those missing made. `None` stays `None`, and stands for tiles without anything.
+    pub fn load_tiles(
+        &self,
+        tiles: &[Option<TileCoord>],
+        dimensions: &Dimensions,
+    ) -> Result<Vec<Option<Tile>>, LayerError> {
+        let limit = self.stale_limit();
+        let mut found: Vec<Option<Tile>> = Vec::with_capacity(tiles.len());
+        let mut missing = Vec::new();
+        for &tile in tiles {
+            let Some(coord) = tile.filter(|coord| self.exists(*coord)) else {
+                found.push(None);
+                continue;
+            };
+            let stored = self.cache.load(coord, dimensions)?;
+            let fresh = stored.filter(|stored| self.sources.is_empty() || !is_stale(&stored.info, limit));
+            if fresh.is_none() && !self.sources.is_empty() {
+                missing.push(coord);
+            }
+            found.push(fresh.map(|stored| self.stored_tile(coord, stored)));
+        }
+        if missing.is_empty() {
+            return Ok(found);
+        }
+        let made = TileCreator::new(self, dimensions, limit).create(&missing)?;
+        let mut made: Vec<Option<Tile>> = made.into_iter().map(Some).collect();
+        for (slot, coord) in found.iter_mut().zip(tiles) {
+            if slot.is_none() && coord.is_some_and(|coord| missing.contains(&coord)) {
+                let wanted = |tile: &&mut Option<Tile>| tile.as_ref().map(|tile| tile.coord) == *coord;
+                *slot = made.iter_mut().find(wanted).and_then(Option::take);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Whether the tile is stored and not too old.
+    pub fn is_cached(&self, tile: TileCoord, dimensions: &Dimensions) -> Result<bool, LayerError> {
+        self.is_fresh(tile, dimensions, self.stale_limit())
+    }
+
+    /// Age and size of the stored tile, without making it.
+    pub fn info(&self, tile: TileCoord, dimensions: &Dimensions) -> Result<Option<TileInfo>, LayerError> {
+        self.cache.info(tile, dimensions)
+    }
+
+    /// Removes the stored tile.
+    pub fn remove_tile(&self, tile: TileCoord, dimensions: &Dimensions) -> Result<(), LayerError> {
+        self.cache.remove(tile, dimensions)
+    }
+
+    /// Whether this cache may have the tile at all (`cache.coverage`).
+    fn exists(&self, tile: TileCoord) -> bool {
+        let covered = |area: &crate::coverage::Coverage| area.intersects(self.grid.tile_bbox(tile), self.grid.srs());
+        self.grid.limit_tile(tile).is_some() && self.conf.coverage.as_ref().is_none_or(covered)
+    }
+
+    pub(super) fn is_fresh(
+        &self,
+        tile: TileCoord,
+        dimensions: &Dimensions,
+        limit: Option<f64>,
+    ) -> Result<bool, LayerError> {
+        Ok(self
+            .cache
+            .info(tile, dimensions)?
+            .is_some_and(|info| !is_stale(&info, limit)))
+    }
+
+    pub(super) fn stored_tile(&self, coord: TileCoord, stored: StoredTile) -> Tile {
+        let StoredTile { data, info } = stored;
+        let image = MapImage::from_bytes(data, self.options.clone());
+        Tile {
+            coord,
+            image: Some(image),
+            timestamp: info.timestamp,
+            size: info.size,
+            cacheable: true,
+        }
+    }
+
+    fn stale_limit(&self) -> Option<f64> {
+        expiry::limit(self.conf.refresh_before.as_ref(), self.platform.as_ref())
+    }
+}
+
+/// How tiles are grouped, and whether they are asked for one by one all the same.
+fn meta_grid(conf: &Cache, sources: &[Rc<dyn MapLayer>]) -> Result<(Option<MetaGrid>, bool), LayerError> {
+    let configured = MetaGrid::new(conf.meta_size, conf.meta_buffer);
+    if sources.is_empty() || !configured.is_meta() {
+        return Ok((None, false));
+    }
+    let supported = sources.iter().filter(|source| source.supports_meta_tiles()).count();
+    if supported == sources.len() {
+        return Ok((Some(configured), false));
+    }
+    if supported > 0 {
+        let what = format!(
+            "meta tiles of cache `{}`: not all of its sources can draw them",
+            conf.name
+        );
+        return Err(LayerError::NotSupported { what });
+    }
+    let bulk = conf.bulk_meta_tiles && conf.meta_size != (1, 1);
+    Ok((bulk.then(|| MetaGrid::new(conf.meta_size, 0)), bulk))
+}

@@ -1,0 +1,139 @@
+//! `type: arcgis` (behaviour section 9; MapProxy: `source/arcgis.py`).
+
+use std::rc::Rc;
+
+use crate::client::{ArcgisRequests, SourceClient, send_all};
+use crate::config::model::{Application, ArcgisSource, MapExtent, ResRange, Source};
+use crate::http::HttpFailure;
+use crate::image::MapImage;
+use crate::layer::{FeatureInfo, InfoKind, LayerError, MapLayer, PendingMap, Plan};
+use crate::platform::Platform;
+use crate::query::{InfoQuery, MapQuery};
+use crate::srs::{PreferredSrs, Srs, best_srs};
+
+use super::upstream_map::{Asked, UpstreamMap};
+
+/// Asks an ArcGIS REST service.
+#[derive(Debug)]
+pub struct ArcgisMapSource {
+    platform: Rc<dyn Platform>,
+    source: Rc<Source>,
+    supported_srs: Vec<Srs>,
+    map: bool,
+    featureinfo: bool,
+    requests: ArcgisRequests,
+    client: SourceClient,
+    preferred: PreferredSrs,
+    extent: Option<MapExtent>,
+}
+
+impl ArcgisMapSource {
+    pub fn new(platform: Rc<dyn Platform>, source: Source, arcgis: &ArcgisSource, application: &Application) -> Self {
+        Self {
+            platform,
+            supported_srs: arcgis.supported_srs.clone(),
+            map: arcgis.map,
+            featureinfo: arcgis.featureinfo,
+            requests: ArcgisRequests::new(arcgis),
+            client: SourceClient::new(&source, application),
+            preferred: application.preferred_src.clone(),
+            extent: source.coverage.as_ref().map(crate::coverage::Coverage::extent),
+            source: Rc::new(source),
+        }
+    }
+
+    fn pending(&self, query: &MapQuery) -> Result<Option<UpstreamMap>, LayerError> {
+        let drawn = self.source.res_range.is_none_or(|range| range.contains_query(query));
+        let covered = self
+            .source
+            .coverage
+            .as_ref()
+            .is_none_or(|area| area.intersects(query.bbox, &query.srs));
+        if self.source.seed_only || !self.map || !drawn || !covered {
+            return Ok(None);
+        }
+        let srs = best_srs(&query.srs, &self.supported_srs, &self.preferred).unwrap_or(&query.srs);
+        let (bbox, size) = if *srs == query.srs {
+            (query.bbox, query.size)
+        } else {
+            let bbox = query.srs.transform_bbox(srs, query.bbox)?;
+            (bbox, super::wms::source_size(bbox, query.size))
+        };
+        let format = self.source.image.format.as_ref().unwrap_or(&query.format);
+        let url = self.requests.map(bbox, size, srs, format, &query.dimensions);
+        Ok(Some(UpstreamMap {
+            source: Rc::clone(&self.source),
+            client: self.client.clone(),
+            kind: "ArcGIS",
+            request: Some(self.client.request(url.clone(), None)),
+            url,
+            query: query.clone(),
+            asked: Asked {
+                bbox,
+                size,
+                srs: srs.clone(),
+                part: None,
+            },
+        }))
+    }
+}
+
+impl MapLayer for ArcgisMapSource {
+    fn get_map(&self, query: &MapQuery) -> Result<Option<MapImage>, LayerError> {
+        let Some(mut pending) = self.pending(query)? else {
+            return Ok(None);
+        };
+        let replies = send_all(&self.platform, pending.take_requests(), 1, &mut || {});
+        Box::new(pending).finish(replies)
+    }
+
+    fn plan(&self, query: &MapQuery) -> Result<Plan, LayerError> {
+        Ok(match self.pending(query)? {
+            Some(pending) => Plan::Ask(Box::new(pending)),
+            None => Plan::Done(None),
+        })
+    }
+
+    fn get_info(&self, query: &InfoQuery) -> Result<Option<FeatureInfo>, LayerError> {
+        if !self.featureinfo {
+            return Ok(None);
+        }
+        let url = self.requests.info(query);
+        let upstream = self.client.request(url.clone(), None);
+        let missing = || {
+            Err(HttpFailure::Incomplete {
+                reason: "the request was not sent".to_owned(),
+            })
+        };
+        let reply = send_all(&self.platform, vec![upstream], 1, &mut || {})
+            .into_iter()
+            .next()
+            .unwrap_or_else(missing);
+        let reply = self.client.judge(&url, reply)?;
+        let kind = reply
+            .headers
+            .get("content-type")
+            .map_or(InfoKind::Json, InfoKind::of_media_type);
+        Ok(Some(FeatureInfo {
+            kind,
+            content: reply.body,
+        }))
+    }
+
+    fn extent(&self) -> Option<&MapExtent> {
+        self.extent.as_ref()
+    }
+
+    fn res_range(&self) -> Option<ResRange> {
+        self.source.res_range
+    }
+
+    /// Single tiles are asked for, as MapProxy does.
+    fn supports_meta_tiles(&self) -> bool {
+        false
+    }
+
+    fn as_any(&self) -> &dyn std::any::Any {
+        self
+    }
+}

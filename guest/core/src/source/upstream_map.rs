@@ -1,0 +1,176 @@
+//! The answer of a server as a map: judged, checked to be an image, put in its place, warped, made transparent
+//! (behaviour sections 9, 10 and 15). What WMS, tile and ArcGIS sources have in common once a URL is asked.
+
+use std::rc::Rc;
+
+use crate::client::{SourceClient, UpstreamFailure};
+use crate::config::model::{OnErrorRule, Source};
+use crate::http::{HttpFailure, HttpReply};
+use crate::image::{
+    Cacheability, ImageOptions, Layer, MapImage, MapImageError, Mask, encode, filled, make_transparent, merge,
+    peek_format, peek_size, place_in_image,
+};
+use crate::layer::{LayerError, PendingMap, Place, Upstream, warp_image};
+use crate::query::MapQuery;
+use crate::srs::{BBox, Srs};
+
+/// What was asked of the server, if it is not the query itself.
+#[derive(Debug, Clone)]
+pub(super) struct Asked {
+    /// where the server's picture lies as a whole, in `srs`; as large as `size`
+    pub bbox: BBox,
+    pub size: (u32, u32),
+    pub srs: Srs,
+    /// The server was asked for a part only: upper left corner in the picture.
+    pub part: Option<(u32, u32)>,
+}
+
+/// A map that waits for one answer.
+#[derive(Debug)]
+pub(super) struct UpstreamMap {
+    pub source: Rc<Source>,
+    pub client: SourceClient,
+    /// what kind of server, for messages: `WMS`
+    pub kind: &'static str,
+    pub url: String,
+    pub request: Option<Upstream>,
+    pub query: MapQuery,
+    pub asked: Asked,
+}
+
+impl PendingMap for UpstreamMap {
+    fn take_requests(&mut self) -> Vec<Upstream> {
+        self.request.take().into_iter().collect()
+    }
+
+    fn finish(self: Box<Self>, replies: Vec<Result<HttpReply, HttpFailure>>) -> Result<Option<MapImage>, LayerError> {
+        let missing = || {
+            Err(HttpFailure::Incomplete {
+                reason: "the request was not sent".to_owned(),
+            })
+        };
+        let reply = replies.into_iter().next().unwrap_or_else(missing);
+        match self.client.judge(&self.url, reply) {
+            Ok(reply) => self.map_of(reply).map(Some),
+            Err(failure) => self.replacement(failure).map(Some),
+        }
+    }
+}
+
+impl UpstreamMap {
+    fn map_of(&self, reply: HttpReply) -> Result<MapImage, LayerError> {
+        let is_image = |content_type: &str| content_type.trim_start().starts_with("image/");
+        let format = peek_format(&reply.body);
+        let Some(format) = format.filter(|_| reply.headers.get("content-type").is_none_or(is_image)) else {
+            return Err(self.no_image(&reply));
+        };
+        if peek_size(&reply.body).is_err() {
+            return Err(self.no_image(&reply));
+        }
+        let options = ImageOptions {
+            format: Some(format),
+            ..self.source.image.clone()
+        };
+        let mut image = MapImage::from_bytes(reply.body, options);
+        let Asked { bbox, size, srs, part } = &self.asked;
+        let options = &self.source.image;
+        if let Some(offset) = part {
+            image = place_in_image(image, *offset, *size, options)?;
+        }
+        let from = Place {
+            bbox: *bbox,
+            size: *size,
+            srs,
+        };
+        let to = Place {
+            bbox: self.query.bbox,
+            size: self.query.size,
+            srs: &self.query.srs,
+        };
+        if from.srs != to.srs || part.is_some() {
+            let options = ImageOptions {
+                transparent: image.options.transparent,
+                ..options.clone()
+            };
+            image = warp_image(image, from, to, &options)?;
+        }
+        if let Some(color) = self.source.transparent_color {
+            let cacheability = image.cacheability;
+            let raster = make_transparent(image.into_raster()?, color, self.source.transparent_color_tolerance);
+            let options = ImageOptions {
+                transparent: Some(true),
+                ..options.clone()
+            };
+            image = MapImage::from_raster(raster, options).with_cacheability(cacheability);
+        }
+        image.options.opacity = self.source.opacity.map(|opacity| opacity as f32);
+        self.clipped(image)
+    }
+
+    /// Cut along the coverage's edge, where that is wanted.
+    fn clipped(&self, image: MapImage) -> Result<MapImage, LayerError> {
+        let Some(coverage) = self.source.coverage.as_ref().filter(|coverage| coverage.clip) else {
+            return Ok(image);
+        };
+        let query = &self.query;
+        if coverage.contains(query.bbox, &query.srs) {
+            return Ok(image);
+        }
+        let (width, height) = query.size;
+        let alpha = coverage.mask(query.bbox, &query.srs, query.size)?;
+        let mask = Mask::new(width, height, alpha).map_err(MapImageError::from)?;
+        let options = ImageOptions {
+            transparent: Some(true),
+            opacity: None,
+            ..image.options.clone()
+        };
+        let opacity = image.options.opacity;
+        let mut layer = Layer::from(image);
+        layer.image.options.opacity = None;
+        layer.mask = Some(mask);
+        let mut clipped = merge(vec![layer], &options, Some(query.size), None)?;
+        clipped.options.opacity = opacity;
+        Ok(clipped)
+    }
+
+    fn no_image(&self, reply: &HttpReply) -> LayerError {
+        let begin: String = String::from_utf8_lossy(&reply.body).chars().take(200).collect();
+        log::warn!(target: "mapproxy.source", "no image from `{}`, it begins with: {begin}", self.url);
+        LayerError::Source {
+            message: format!("no image returned from source {}: {}", self.kind, self.url),
+            status: None,
+        }
+    }
+
+    /// What `on_error` answers instead, or the failure.
+    fn replacement(&self, failure: UpstreamFailure) -> Result<MapImage, LayerError> {
+        let Some(rule) = self.client.rule_for(&failure).cloned() else {
+            return Err(failure.into());
+        };
+        error_image(&rule, &self.query)
+    }
+}
+
+/// A picture of the rule's colour in true colour, so that no palette is made for it.
+fn error_image(rule: &OnErrorRule, query: &MapQuery) -> Result<MapImage, LayerError> {
+    let transparent = rule.response.is_none_or(|color| color[3] < 255);
+    let (width, height) = query.size;
+    let raster = filled(width, height, rule.response.unwrap_or([255, 255, 255, 0])).map_err(MapImageError::from)?;
+    let raster = if transparent {
+        raster.into_rgba()
+    } else {
+        raster.into_rgb()
+    };
+    let options = ImageOptions {
+        transparent: Some(transparent),
+        colors: Some(0),
+        ..ImageOptions::new(query.format.clone())
+    };
+    let cacheability = Cacheability {
+        cacheable: rule.cache,
+        authorize_stale: rule.authorize_stale,
+        ..Cacheability::default()
+    };
+    let bytes = encode(raster, &options, None).map_err(MapImageError::from)?;
+    Ok(MapImage::from_bytes(bytes, options).with_cacheability(cacheability))
+}

@@ -1,0 +1,292 @@
+//! `type: wms` (behaviour section 9; MapProxy: `source/wms.py`).
+
+use std::rc::Rc;
+
+use crate::client::{SourceClient, WmsRequests, send_all};
+use crate::config::model::{Application, MapExtent, ResRange, Source, WmsSource};
+use crate::image::{ImageFormat, MapImage, position_in_image};
+use crate::layer::{FeatureInfo, InfoKind, LayerError, MapLayer, PendingMap, Plan};
+use crate::platform::Platform;
+use crate::query::{InfoQuery, LegendQuery, MapQuery};
+use crate::srs::{BBox, PreferredSrs, Srs, best_srs};
+
+use super::legend;
+use super::upstream_map::{Asked, UpstreamMap};
+
+/// Asks a WMS.
+#[derive(Debug, Clone)]
+pub struct WmsMapSource {
+    platform: Rc<dyn Platform>,
+    source: Rc<Source>,
+    wms: Rc<WmsSource>,
+    requests: WmsRequests,
+    client: SourceClient,
+    preferred: Rc<PreferredSrs>,
+    extent: Option<MapExtent>,
+    res_range: Option<ResRange>,
+    base_dir: Rc<str>,
+}
+
+impl WmsMapSource {
+    pub fn new(platform: Rc<dyn Platform>, source: Source, wms: WmsSource, application: &Application) -> Self {
+        Self {
+            platform,
+            requests: WmsRequests::new(&wms, source.http.method),
+            client: SourceClient::new(&source, application),
+            preferred: Rc::new(application.preferred_src.clone()),
+            extent: source.coverage.as_ref().map(crate::coverage::Coverage::extent),
+            res_range: source.res_range,
+            base_dir: application.base_dir.as_str().into(),
+            wms: Rc::new(wms),
+            source: Rc::new(source),
+        }
+    }
+
+    /// The system to ask in: the query's own, spelled as the source lists it, or the best one it supports.
+    fn asked_srs<'a>(&'a self, srs: &'a Srs) -> &'a Srs {
+        best_srs(srs, &self.wms.supported_srs, &self.preferred).unwrap_or(srs)
+    }
+
+    fn format(&self, query: &MapQuery) -> ImageFormat {
+        let wanted = self.source.image.format.as_ref().unwrap_or(&query.format);
+        let supported = &self.wms.supported_formats;
+        match supported.first() {
+            Some(first) if !supported.contains(wanted) => first.clone(),
+            _ => wanted.clone(),
+        }
+    }
+
+    /// What is asked of the server for this query, and the box and size sent; `None` if that has no pixels.
+    fn asked(&self, query: &MapQuery) -> Result<Option<(Asked, BBox, (u32, u32))>, LayerError> {
+        let srs = self.asked_srs(&query.srs);
+        let (bbox, size) = if *srs == query.srs {
+            (query.bbox, query.size)
+        } else {
+            let bbox = query.srs.transform_bbox(srs, query.bbox)?;
+            (bbox, source_size(bbox, query.size))
+        };
+        let asked = Asked {
+            bbox,
+            size,
+            srs: srs.clone(),
+            part: None,
+        };
+        let Some(coverage) = &self.source.coverage else {
+            return Ok(Some((asked, bbox, size)));
+        };
+        let extent = coverage.extent().bbox_in(srs)?;
+        if extent.contains(&bbox) {
+            return Ok(Some((asked, bbox, size)));
+        }
+        let (part_size, offset, part) = position_in_image(bbox.edges(), size, extent.edges());
+        if part_size.0 == 0 || part_size.1 == 0 {
+            return Ok(None);
+        }
+        let [minx, miny, maxx, maxy] = part;
+        Ok(Some((
+            Asked {
+                part: Some(offset),
+                ..asked
+            },
+            BBox { minx, miny, maxx, maxy },
+            part_size,
+        )))
+    }
+
+    fn answers(&self, query: &MapQuery) -> bool {
+        !self.source.seed_only
+            && self.wms.map
+            && self.res_range.is_none_or(|range| range.contains_query(query))
+            && self
+                .source
+                .coverage
+                .as_ref()
+                .is_none_or(|coverage| coverage.intersects(query.bbox, &query.srs))
+    }
+
+    fn pending(&self, query: &MapQuery) -> Result<Option<UpstreamMap>, LayerError> {
+        if !self.answers(query) {
+            return Ok(None);
+        }
+        let Some((asked, bbox, size)) = self.asked(query)? else {
+            return Ok(None);
+        };
+        let request = self
+            .requests
+            .map(bbox, size, &asked.srs, &self.format(query), &query.dimensions);
+        Ok(Some(UpstreamMap {
+            source: Rc::clone(&self.source),
+            client: self.client.clone(),
+            kind: "WMS",
+            url: request.url.clone(),
+            request: Some(self.client.request(request.url, request.post)),
+            query: query.clone(),
+            asked,
+        }))
+    }
+
+    /// The point in a system that the source supports.
+    fn info_query(&self, query: &InfoQuery) -> Result<InfoQuery, LayerError> {
+        let srs = self.asked_srs(&query.srs);
+        if *srs == query.srs {
+            return Ok(InfoQuery {
+                srs: srs.clone(),
+                ..query.clone()
+            });
+        }
+        let (width, height) = (f64::from(query.size.0), f64::from(query.size.1));
+        let x = query.bbox.minx + query.pos.0 / width * query.bbox.width();
+        let y = query.bbox.maxy - query.pos.1 / height * query.bbox.height();
+        let bbox = query.srs.transform_bbox(srs, query.bbox)?;
+        let size = (
+            query.size.0,
+            (bbox.height() / bbox.width() * width).clamp(1.0, 1e6) as u32,
+        );
+        let outside = || LayerError::InvalidBBox {
+            message: "could not transform the position".to_owned(),
+        };
+        let (x, y) = query.srs.transform_point(srs, x, y).ok_or_else(outside)?;
+        let pos = (
+            ((x - bbox.minx) / bbox.width() * width).round_ties_even(),
+            ((bbox.maxy - y) / bbox.height() * f64::from(size.1)).round_ties_even(),
+        );
+        Ok(InfoQuery {
+            bbox,
+            size,
+            srs: srs.clone(),
+            pos,
+            ..query.clone()
+        })
+    }
+}
+
+/// Pixels of a picture of `bbox` in the source's system: the size of the map on the axis with the finer resolution.
+pub(super) fn source_size(bbox: BBox, size: (u32, u32)) -> (u32, u32) {
+    let (width, height) = (f64::from(size.0), f64::from(size.1));
+    let ratio = bbox.width() / bbox.height();
+    let pixels = |length: f64| (length + 0.5).clamp(0.0, 1e6) as u32;
+    if bbox.width() / width < bbox.height() / height {
+        (size.0, pixels(width / ratio))
+    } else {
+        (pixels(height * ratio), size.1)
+    }
+}
+
+impl MapLayer for WmsMapSource {
+    fn get_map(&self, query: &MapQuery) -> Result<Option<MapImage>, LayerError> {
+        let Some(mut pending) = self.pending(query)? else {
+            return Ok(None);
+        };
+        let replies = send_all(&self.platform, pending.take_requests(), 1, &mut || {});
+        Box::new(pending).finish(replies)
+    }
+
+    fn plan(&self, query: &MapQuery) -> Result<Plan, LayerError> {
+        Ok(match self.pending(query)? {
+            Some(pending) => Plan::Ask(Box::new(pending)),
+            None => Plan::Done(None),
+        })
+    }
+
+    fn get_info(&self, query: &InfoQuery) -> Result<Option<FeatureInfo>, LayerError> {
+        let covered = |coverage: &crate::coverage::Coverage| coverage.intersects(query.bbox, &query.srs);
+        if !self.wms.featureinfo || !self.source.coverage.as_ref().is_none_or(covered) {
+            return Ok(None);
+        }
+        let query = self.info_query(query)?;
+        let format = self.wms.featureinfo_format.as_deref();
+        let request = self.requests.info(&query, self.wms.query_layers.as_deref(), format);
+        let url = request.url.clone();
+        let upstream = self.client.request(request.url, request.post);
+        let missing = || {
+            Err(crate::http::HttpFailure::Incomplete {
+                reason: "the request was not sent".to_owned(),
+            })
+        };
+        let reply = send_all(&self.platform, vec![upstream], 1, &mut || {})
+            .into_iter()
+            .next()
+            .unwrap_or_else(missing);
+        let reply = self.client.judge(&url, reply)?;
+        let kind = format
+            .or_else(|| reply.headers.get("content-type"))
+            .or(query.info_format.as_deref())
+            .map_or(InfoKind::Text, InfoKind::of_media_type);
+        Ok(Some(FeatureInfo {
+            kind,
+            content: reply.body,
+        }))
+    }
+
+    fn get_legend(&self, query: &LegendQuery) -> Result<Option<MapImage>, LayerError> {
+        let directory = format!("{}/legends", self.base_dir);
+        legend::get(
+            &self.platform,
+            &self.client,
+            &self.requests,
+            &self.wms,
+            &directory,
+            query,
+        )
+    }
+
+    fn stored_legend_size(&self) -> Option<(u32, u32)> {
+        let directory = format!("{}/legends", self.base_dir);
+        legend::stored_size(&self.platform, &self.requests, &self.wms, &directory)
+    }
+
+    fn forwarded_params(&self) -> &[String] {
+        self.requests.forwarded()
+    }
+
+    fn extent(&self) -> Option<&MapExtent> {
+        self.extent.as_ref()
+    }
+
+    fn res_range(&self) -> Option<ResRange> {
+        self.res_range
+    }
+
+    fn is_opaque(&self, query: &MapQuery) -> bool {
+        let opaque = self
+            .source
+            .opacity
+            .is_none_or(|opacity| opacity == 0.0 || opacity > 0.99);
+        let covers = |coverage: &crate::coverage::Coverage| coverage.contains(query.bbox, &query.srs);
+        self.answers(query)
+            && !self.wms.transparent
+            && self.source.transparent_color.is_none()
+            && opaque
+            && self.source.coverage.as_ref().is_none_or(covers)
+    }
+
+    fn combine(&self, above: &dyn MapLayer, _query: &MapQuery) -> Option<Box<dyn MapLayer>> {
+        let above: &Self = above.as_any().downcast_ref()?;
+        let (own, other) = (&self.source, &above.source);
+        let agree = own.opacity.is_none()
+            && other.opacity.is_none()
+            && self.wms.supported_srs == above.wms.supported_srs
+            && self.wms.supported_formats == above.wms.supported_formats
+            && own.transparent_color == other.transparent_color
+            && own.transparent_color_tolerance == other.transparent_color_tolerance
+            && own.coverage == other.coverage
+            && own.seed_only == other.seed_only
+            && self.wms.map == above.wms.map
+            && self.wms.forward_req_params == above.wms.forward_req_params
+            && own.http == other.http
+            && self.requests.combines_with(&above.requests);
+        agree.then(|| {
+            let layers = format!("{},{}", self.requests.layers(), above.requests.layers());
+            let combined = Self {
+                requests: self.requests.with_layers(layers),
+                res_range: None,
+                ..self.clone()
+            };
+            Box::new(combined) as Box<dyn MapLayer>
+        })
+    }
+
+    fn as_any(&self) -> &dyn std::any::Any {
+        self
+    }
+}
