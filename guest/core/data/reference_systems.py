@@ -8,6 +8,7 @@ without its plus signs. `towgs84` is the datum shift that PROJ itself uses in th
 has no shift grids (as pyproj's wheels have none); without it the datum counts as WGS 84.
 """
 
+import math
 import os
 import warnings
 
@@ -47,10 +48,20 @@ def shift_of(operation):
     """The sum of all datum shifts in an operation, as the seven numbers of towgs84."""
     total = [0.0] * 7
     for step in steps(operation):
-        if step.get("proj") == "helmert":
+        if step.get("proj") in ("helmert", "molobadekas"):
             shift = [float(step.get(key, 0)) for key in ("x", "y", "z", "rx", "ry", "rz", "s")]
             if step.get("convention") == "coordinate_frame":
                 shift[3:6] = [-rotation for rotation in shift[3:6]]
+            if step["proj"] == "molobadekas":
+                pivot = [float(step[key]) for key in ("px", "py", "pz")]
+                rx, ry, rz = (math.radians(angle / 3600) for angle in shift[3:6])
+                scale = 1 + shift[6] * 1e-6
+                turned = (
+                    scale * (pivot[0] - rz * pivot[1] + ry * pivot[2]),
+                    scale * (rz * pivot[0] + pivot[1] - rx * pivot[2]),
+                    scale * (-ry * pivot[0] + rx * pivot[1] + pivot[2]),
+                )
+                shift[:3] = [t + p - m for t, p, m in zip(shift[:3], pivot, turned)]
         elif step.get("proj") == "molodensky":
             shift = [float(step[key]) for key in ("dx", "dy", "dz")] + [0.0] * 4
         else:
@@ -61,7 +72,7 @@ def shift_of(operation):
 
 
 def number(value):
-    return f"{value:.9f}".rstrip("0").rstrip(".")
+    return f"{value:.6f}".rstrip("0").rstrip(".")
 
 
 def datum_shift(crs, reference):
@@ -83,7 +94,7 @@ def datum_shift(crs, reference):
             operation = group.transformers[0].to_proj4()
         except Exception:
             return ""
-    shift = [round(-part, 9) + 0.0 for part in shift_of(operation or "")]
+    shift = [round(-part, 6) + 0.0 for part in shift_of(operation or "")]
     if not any(shift):
         return ""
     count = 7 if any(shift[3:]) else 3
@@ -126,6 +137,5 @@ def write(authority, name):
 
 
 if __name__ == "__main__":
-    write("EPSG", "epsg.txt")
-    write("ESRI", "esri.txt")
-    write("IAU_2015", "iau.txt")
+    for authority, name in (("EPSG", "epsg.txt"), ("ESRI", "esri.txt"), ("IAU_2015", "iau.txt")):
+        write(authority, name)

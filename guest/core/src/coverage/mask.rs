@@ -91,12 +91,21 @@ impl Mask {
         }
         self.fill(&snap(&offset(&exterior, SHRINK_PX)), 255);
         for hole in &polygon.interiors {
-            self.fill(&snap(&offset(&to_pixels.ring(hole), -SHRINK_PX)), 0);
+            let hole = snap(&offset(&to_pixels.ring(hole), -SHRINK_PX));
+            self.fill(&hole, 0);
+            // MapProxy first cuts the area at the map: a hole over its edge is a bay, and its outline is the area's
+            if !hole.iter().all(|(x, y)| self.contains(*x, *y)) {
+                self.outline(&hole, 255);
+            }
         }
     }
 
-    /// Fills a ring whose corners are pixels, its outline included.
-    fn fill(&mut self, ring: &Ring, value: u8) {
+    fn contains(&self, x: f64, y: f64) -> bool {
+        (0.0..self.width as f64).contains(&x) && (0.0..self.height as f64).contains(&y)
+    }
+
+    /// The lines of pixels that a ring touches.
+    fn rows(&self, ring: &Ring) -> std::ops::Range<usize> {
         let (mut top, mut bottom) = (f64::INFINITY, f64::NEG_INFINITY);
         for (_, y) in ring {
             top = top.min(*y);
@@ -104,31 +113,48 @@ impl Mask {
         }
         let top = top.max(0.0);
         let bottom = bottom.min(self.height as f64 - 1.0);
-        if !(top <= bottom) {
-            return;
+        // nothing if the ring is empty or lies above or below
+        if top <= bottom {
+            top as usize..bottom as usize + 1
+        } else {
+            0..0
         }
+    }
+
+    /// Fills a ring whose corners are pixels, its outline included.
+    fn fill(&mut self, ring: &Ring, value: u8) {
         // x where edges pass from one side of a line to the other: between pairs of them is inside
         let mut crossings: Vec<f64> = Vec::new();
-        for row in top as usize..=bottom as usize {
+        for row in self.rows(ring) {
             let y = row as f64;
             crossings.clear();
-            for ((ax, ay), (bx, by)) in edges(ring) {
-                if ay == by {
-                    if ay == y {
-                        self.span(row, ax.min(bx), ax.max(bx), value);
-                    }
-                } else if ay.min(by) <= y && y <= ay.max(by) {
-                    let x = ax + (y - ay) * ((bx - ax) / (by - ay));
-                    self.span(row, x, x, value);
-                    if (ay > y) != (by > y) {
-                        crossings.push(x);
-                    }
-                }
-            }
+            crossings.extend(
+                edges(ring)
+                    .filter(|((_, ay), (_, by))| (*ay > y) != (*by > y))
+                    .map(|(a, b)| x_at(a, b, y)),
+            );
             crossings.sort_by(f64::total_cmp);
             for pair in crossings.chunks_exact(2) {
                 if let [start, end] = *pair {
                     self.span(row, start, end, value);
+                }
+            }
+        }
+        self.outline(ring, value);
+    }
+
+    /// Draws the edges of a ring: one pixel on each line they pass, all pixels of those along a line.
+    fn outline(&mut self, ring: &Ring, value: u8) {
+        for row in self.rows(ring) {
+            let y = row as f64;
+            for (a, b) in edges(ring) {
+                if a.1 == b.1 {
+                    if a.1 == y {
+                        self.span(row, a.0.min(b.0), a.0.max(b.0), value);
+                    }
+                } else if a.1.min(b.1) <= y && y <= a.1.max(b.1) {
+                    let x = x_at(a, b, y);
+                    self.span(row, x, x, value);
                 }
             }
         }
@@ -146,6 +172,11 @@ impl Mask {
             pixels.fill(value);
         }
     }
+}
+
+/// Where an edge that is not horizontal passes a line.
+fn x_at(a: (f64, f64), b: (f64, f64), y: f64) -> f64 {
+    a.0 + (y - a.1) * ((b.0 - a.0) / (b.1 - a.1))
 }
 
 /// Every corner at the pixel it lies in.
@@ -183,4 +214,64 @@ fn direction(from: (f64, f64), to: (f64, f64)) -> Option<(f64, f64)> {
     let (dx, dy) = (to.0 - from.0, to.1 - from.1);
     let length = dx.hypot(dy);
     (length > 0.0 && length.is_finite()).then(|| (dx / length, dy / length))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn holes_are_outside() {
+        let square = "POLYGON((2 2, 8 2, 8 8, 2 8),(4 4, 6 4, 6 6, 4 6))";
+        let srs = Srs::web_mercator();
+        let coverage = Coverage::from_wkt(square, srs.clone()).unwrap();
+        let mask = coverage.mask(BBox::new(0.0, 0.0, 10.0, 10.0), &srs, (10, 10)).unwrap();
+        let rows: Vec<String> = mask
+            .chunks(10)
+            .map(|row| row.iter().map(|pixel| if *pixel == 0 { '.' } else { '#' }).collect())
+            .collect();
+        // As Pillow draws it: the outline of the hole is outside as well.
+        assert_eq!(
+            rows[1..9].join("\n"),
+            "\
+..........
+..######..
+..#....#..
+..#....#..
+..#....#..
+..#....#..
+..######..
+.........."
+        );
+    }
+
+    #[test]
+    fn a_box_is_cut_out() {
+        let coverage = Coverage::from_bbox(BBox::new(0.0, 0.0, 5.0, 5.0), Srs::web_mercator());
+        let mask = coverage
+            .mask(BBox::new(0.0, 0.0, 10.0, 10.0), &Srs::web_mercator(), (10, 10))
+            .unwrap();
+        assert_eq!(mask.iter().filter(|pixel| **pixel == 255).count(), 25);
+        assert_eq!(mask[9 * 10], 255);
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics(
+            points in proptest::collection::vec((any::<f64>(), any::<f64>()), 0..12),
+            edges: [f64; 4], size in (0_u32..40, 0_u32..40),
+        ) {
+            let bbox = BBox::new(edges[0], edges[1], edges[2], edges[3]);
+            let polygon = Polygon { exterior: points.clone(), interiors: vec![points] };
+            if let Ok(coverage) = Coverage::from_disjoint_polygons(vec![polygon], Srs::wgs84()) {
+                for srs in [Srs::wgs84(), Srs::web_mercator()] {
+                    let _ = coverage.mask(bbox, &srs, size);
+                    let _ = (coverage.intersects(bbox, &srs), coverage.contains(bbox, &srs));
+                    let _ = coverage.transform_to(&srs);
+                }
+            }
+        }
+    }
 }

@@ -8,6 +8,8 @@ mod error;
 mod expire_tiles;
 mod extent;
 mod geojson;
+#[cfg(test)]
+mod golden;
 mod mask;
 mod operations;
 mod polygon;

@@ -110,3 +110,65 @@ fn polygon_from_geo(polygon: geo::Polygon) -> Polygon {
         interiors: interiors.into_iter().map(ring).collect(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn square(minx: f64, miny: f64, maxx: f64, maxy: f64) -> Coverage {
+        let polygon = Polygon::from_bbox(&BBox::new(minx, miny, maxx, maxy));
+        Coverage::from_polygons(vec![polygon], Srs::wgs84()).unwrap()
+    }
+
+    fn has(coverage: &Coverage, x: f64, y: f64) -> bool {
+        coverage.contains(BBox::new(x, y, x + 0.01, y + 0.01), &Srs::wgs84())
+    }
+
+    #[test]
+    fn combines_areas_in_the_system_of_the_first() {
+        let (a, b) = (square(0.0, 0.0, 10.0, 10.0), square(5.0, 5.0, 15.0, 15.0));
+        let b = b.transform_to(&Srs::web_mercator()).unwrap();
+        let check = |coverage: Coverage, expect: [bool; 3]| {
+            assert_eq!(coverage.srs(), a.srs());
+            let points = [(1.0, 1.0), (7.0, 7.0), (12.0, 12.0)];
+            assert_eq!(points.map(|(x, y)| has(&coverage, x, y)), expect);
+        };
+        let parts = [a.clone(), b];
+        check(Coverage::union(&parts).unwrap(), [true, true, true]);
+        check(Coverage::common(&parts).unwrap(), [false, true, false]);
+        check(Coverage::difference(&parts).unwrap(), [true, false, false]);
+    }
+
+    #[test]
+    fn nothing_left_is_an_error() {
+        let parts = [square(0.0, 0.0, 1.0, 1.0), square(5.0, 5.0, 6.0, 6.0)];
+        assert_eq!(Coverage::common(&parts), Err(CoverageError::NoPolygons));
+        assert_eq!(Coverage::union(&[]), Err(CoverageError::NoPolygons));
+    }
+
+    #[test]
+    fn intersection_with_a_box() {
+        let area = square(0.0, 0.0, 10.0, 10.0);
+        let part = area
+            .intersection(BBox::new(5.0, 5.0, 20.0, 20.0), &Srs::wgs84())
+            .unwrap();
+        assert!(part.extent().bbox.equals(&BBox::new(5.0, 5.0, 10.0, 10.0), 1e-6, 1e-6));
+        assert_eq!(area.intersection(BBox::new(11.0, 5.0, 20.0, 20.0), &Srs::wgs84()), None);
+        let area = Coverage::from_bbox(BBox::new(0.0, 0.0, 10.0, 10.0), Srs::wgs84());
+        let part = area
+            .intersection(BBox::new(5.0, 5.0, 20.0, 20.0), &Srs::wgs84())
+            .unwrap();
+        assert_eq!(part.extent().bbox, BBox::new(5.0, 5.0, 10.0, 10.0));
+    }
+
+    /// Two tiles of a list share an edge: a box over that edge lies inside both together.
+    #[test]
+    fn neighbours_are_merged() {
+        let polygons = vec![
+            Polygon::from_bbox(&BBox::new(0.0, 0.0, 1.0, 1.0)),
+            Polygon::from_bbox(&BBox::new(1.0, 0.0, 2.0, 1.0)),
+        ];
+        let coverage = Coverage::from_polygons(polygons, Srs::wgs84()).unwrap();
+        assert!(coverage.contains(BBox::new(0.5, 0.5, 1.5, 0.6), &Srs::wgs84()));
+    }
+}

@@ -1,4 +1,4 @@
-//! Compares grids with MapProxy's own answers, number by number: `testdata/grid/README.md` says how they were made.
+//! Compares grids with MapProxy's own answers, number by number: `testdata/README.md` says how they were made.
 //!
 //! Only the grid's bbox, where it was transformed, is taken from the golden file, so that projections do not count here.
 

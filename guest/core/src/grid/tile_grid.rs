@@ -377,7 +377,7 @@ impl TileGrid {
         Ok(AffectedTiles {
             level,
             bbox: self.tile_bbox(lower_left).union(&self.tile_bbox(upper_right)),
-            grid_size: (columns as u64 + 1, rows as u64 + 1),
+            grid_size: (columns.saturating_add(1) as u64, rows.saturating_add(1) as u64),
             west: lower_left.x,
             top: upper_right.y,
             step,
@@ -420,4 +420,144 @@ impl TileGrid {
 fn grid_size(bbox: &BBox, res: f64, tile_size: (u32, u32)) -> (i64, i64) {
     let tiles = |length: f64, pixels: u32| ((floor_division(length, res) / f64::from(pixels)).ceil() as i64).max(1);
     (tiles(bbox.width(), tile_size.0), tiles(bbox.height(), tile_size.1))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn predefined(name: &str) -> TileGrid {
+        TileGrid::predefined(name).unwrap().build().unwrap()
+    }
+
+    #[test]
+    fn names_levels_by_number_or_as_configured() {
+        let mut options = TileGrid::predefined("GLOBAL_MERCATOR").unwrap();
+        let grid = options.build().unwrap();
+        assert_eq!(grid.level_name(3), "03");
+        assert_eq!(grid.level_by_name("19"), Some(19));
+        assert_eq!(grid.level_by_name("20"), None);
+        options.res = Some(
+            [("b", 10.0), ("a", 1000.0)]
+                .map(|(name, res)| crate::grid::NamedRes {
+                    name: Some(name.to_owned()),
+                    res,
+                })
+                .to_vec(),
+        );
+        let grid = options.build().unwrap();
+        assert_eq!(grid.level_name(0), "a");
+        assert_eq!(grid.level_by_name("b"), Some(1));
+    }
+
+    #[test]
+    fn tms_profiles_and_their_levels() {
+        use crate::grid::{ResFactor, TmsProfile};
+        assert_eq!(predefined("GLOBAL_MERCATOR").tms_profile(), TmsProfile::GlobalMercator);
+        assert_eq!(predefined("GLOBAL_GEODETIC").tms_profile(), TmsProfile::GlobalGeodetic);
+        let mut options = TileGrid::predefined("GLOBAL_MERCATOR").unwrap();
+        options.bbox = Some(BBox::new(0.0, 0.0, 1e6, 1e6));
+        assert_eq!(options.build().unwrap().tms_profile(), TmsProfile::Local);
+
+        let grid = predefined("GLOBAL_MERCATOR");
+        let check = |external, skip, expect| assert_eq!(grid.internal_level(external, skip), expect, "{external}");
+        check(0, true, Some(1));
+        check(0, false, Some(0));
+        check(18, true, Some(19));
+        check(19, true, None);
+        check(-1, true, None);
+        check(i64::MAX, true, None);
+        assert_eq!(grid.external_levels(true).next(), Some((0, 1)));
+        let mut options = TileGrid::predefined("GLOBAL_MERCATOR").unwrap();
+        options.res_factor = Some(ResFactor::Sqrt2);
+        let grid = options.build().unwrap();
+        assert_eq!(grid.levels(), 40);
+        assert_eq!(grid.internal_level(3, false), Some(6));
+        assert_eq!(grid.internal_level(3, true), Some(8));
+        assert_eq!(grid.external_levels(true).last(), Some((18, 38)));
+    }
+
+    #[test]
+    fn explains_wrong_options() {
+        let check = |change: fn(&mut GridOptions), expect: &str| {
+            let mut options = GridOptions::default();
+            change(&mut options);
+            assert_eq!(options.build().unwrap_err().to_string(), expect);
+        };
+        check(
+            |options| options.srs = Srs::new("EPSG:25832").ok(),
+            "a grid in `EPSG:25832` needs a bbox: expected `bbox: [minx, miny, maxx, maxy]`",
+        );
+        check(
+            |options| options.bbox = Some(BBox::new(5.0, 0.0, 5.0, 1.0)),
+            "bbox `5.0,0.0,5.0,1.0` is empty: expected minx < maxx and miny < maxy",
+        );
+        check(
+            |options| options.tile_size = Some((0, 256)),
+            "tile size 0x256 is not possible: expected at least one pixel and at most 65535",
+        );
+        check(
+            |options| {
+                options.res = Some(vec![crate::grid::NamedRes { name: None, res: 1.0 }]);
+                options.max_res = Some(1.0);
+            },
+            "`res` and `max_res` exclude one another: expected only one of them",
+        );
+        check(
+            |options| options.res = Some(Vec::new()),
+            "the grid has no levels: expected at least one resolution between `min_res` and `max_res`",
+        );
+        check(
+            |options| options.res_factor = Some(crate::grid::ResFactor::Number(1.0)),
+            "`res_factor` is 1: expected a number above 1 or `sqrt2`",
+        );
+    }
+
+    #[test]
+    fn survives_serialisation() {
+        let grid = predefined("GLOBAL_WEBMERCATOR");
+        let bytes = postcard::to_allocvec(&grid).unwrap();
+        let read: TileGrid = postcard::from_bytes(&bytes).unwrap();
+        assert_eq!(read.resolutions(), grid.resolutions());
+        assert_eq!(read.srs().code(), "EPSG:3857");
+        assert!(bytes.len() < 400, "{} bytes", bytes.len());
+    }
+
+    proptest! {
+        /// Numbers and boxes come from clients.
+        #[test]
+        fn never_panics(x: i64, y: i64, z: u32, edges: [f64; 4], size: (u32, u32), ul: bool, res: f64) {
+            let grid = predefined(if ul { "GLOBAL_WEBMERCATOR" } else { "GLOBAL_GEODETIC" });
+            let tile = TileCoord::new(x, y, z);
+            let _ = (grid.limit_tile(tile), grid.flip(tile), grid.tile_bbox(tile), grid.limited_tile_bbox(tile));
+            let _ = (grid.closest_level(res), grid.tile_for_point(edges[0], edges[1], z));
+            let bbox = BBox::new(edges[0], edges[1], edges[2], edges[3]);
+            for srs in ["EPSG:4326", "EPSG:3857", "EPSG:25832"] {
+                if let Ok(tiles) = grid.affected_tiles(bbox, size, &Srs::new(srs).unwrap()) {
+                    let _ = (tiles.count(), tiles.iter().take(100).count());
+                }
+            }
+            if let Ok(tiles) = grid.affected_level_tiles(bbox, z) {
+                let _ = (tiles.count(), tiles.iter().take(100).count());
+            }
+        }
+
+        /// Maps around the world on every level: what is found covers the request.
+        #[test]
+        fn affected_tiles_cover_the_request(
+            x in -180.0..179.0_f64, y in -85.0..84.0_f64, width in 0.001..1.0_f64, pixels in 1_u32..2000,
+        ) {
+            let grid = predefined("GLOBAL_GEODETIC");
+            let bbox = BBox::new(x, y, x + width, y + width);
+            let tiles = grid.affected_tiles(bbox, (pixels, pixels), grid.srs()).unwrap();
+            let margin = grid.resolution(tiles.level);
+            prop_assert!(tiles.bbox.minx <= bbox.minx + margin && tiles.bbox.maxx >= bbox.maxx - margin);
+            prop_assert!(tiles.bbox.miny <= bbox.miny + margin && tiles.bbox.maxy >= bbox.maxy - margin);
+            if tiles.count() < 10_000 {
+                prop_assert_eq!(tiles.iter().count() as u64, tiles.count());
+            }
+        }
+    }
 }

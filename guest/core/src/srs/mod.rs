@@ -6,6 +6,8 @@
 mod bbox;
 mod definition;
 mod error;
+#[cfg(test)]
+mod golden;
 mod preferred;
 mod python_float;
 mod reference;

@@ -212,3 +212,75 @@ impl de::Visitor<'_> for CodeVisitor {
         Srs::new(code).map_err(E::custom)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn srs(code: &str) -> Srs {
+        Srs::new(code).unwrap()
+    }
+
+    #[test]
+    fn equal_projections_are_equal_systems() {
+        let check = |a: &str, b: &str, expect: bool| assert_eq!(srs(a) == srs(b), expect, "{a} {b}");
+        for code in ["EPSG:900913", "EPSG:102100", "EPSG:102113", "3857", "ESRI:102100"] {
+            check(code, "EPSG:3857", true);
+        }
+        check("CRS:84", "EPSG:4326", true);
+        check("urn:ogc:def:crs:EPSG::25832", "epsg:25832", true);
+        check("EPSG:4258", "EPSG:4326", false);
+        check("IAU_2015:30100", "EPSG:4326", false);
+    }
+
+    #[test]
+    fn keeps_the_spelling_in_upper_case() {
+        let check = |code: &str, expect: &str| assert_eq!(srs(code).code(), expect);
+        check("epsg:900913", "EPSG:900913");
+        check(" EPSG:4326 ", "EPSG:4326");
+        check("4326", "EPSG:4326");
+        check("CRS:84", "CRS:84");
+    }
+
+    #[test]
+    fn writes_ogc_urls() {
+        let check = |code: &str, expect: &str| assert_eq!(srs(code).ogc_url(), expect);
+        check("EPSG:3857", "http://www.opengis.net/def/crs/EPSG/0/3857");
+        check("CRS:84", "http://www.opengis.net/def/crs/OGC/1.3/CRS84");
+        check("OGC:CRS84", "http://www.opengis.net/def/crs/OGC/1.3/CRS84");
+        check("IAU_2015:30100", "http://www.opengis.net/def/crs/IAU/2015/30100");
+        for code in ["EPSG:3857", "CRS:84", "IAU_2015:30100"] {
+            assert_eq!(srs(&srs(code).ogc_url()), srs(code));
+        }
+    }
+
+    #[test]
+    fn refuses_what_it_does_not_know() {
+        for code in ["", "EPSG", "EPSG:0", "EPSG:99999", "foo", "EPSG:4326:1", "CRS:85", "ü"] {
+            let error = Srs::new(code).unwrap_err();
+            assert!(error.to_string().starts_with("unknown SRS"), "{error}");
+        }
+        let error = Transformer::new(&srs("EPSG:4326"), &srs("IAU_2015:30100")).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "`EPSG:4326` and `IAU_2015:30100` belong to different celestial bodies"
+        );
+        let error = Transformer::new(&srs("EPSG:4326"), &srs("EPSG:27200")).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "SRS `EPSG:27200` is not supported yet: its projection `nzmg` is not implemented"
+        );
+    }
+
+    #[test]
+    fn knows_units() {
+        let check = |code: &str, expect: f64| {
+            let found = srs(code).meters_per_unit();
+            assert!((found - expect).abs() < 1e-9 * expect, "{code}: {found}");
+        };
+        check("EPSG:4326", 111_319.490_793_273_6);
+        check("EPSG:3857", 1.0);
+        check("EPSG:2263", 0.304_800_609_601_219);
+        check("IAU_2015:30100", 30_323.350_424_149_5);
+    }
+}

@@ -241,3 +241,79 @@ pub fn separable(from: &Srs, to: &Srs) -> Option<AxisMappings> {
         transformer: Transformer::new(from, to).ok()?,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn srs(code: &str) -> Srs {
+        Srs::new(code).unwrap()
+    }
+
+    #[test]
+    fn separable_only_between_cylindrical_systems_of_one_datum() {
+        let check = |from: &str, to: &str, expect: bool| {
+            assert_eq!(separable(&srs(from), &srs(to)).is_some(), expect, "{from} {to}");
+        };
+        check("EPSG:4326", "EPSG:3857", true);
+        check("EPSG:3857", "CRS:84", true);
+        check("EPSG:4258", "EPSG:900913", true);
+        check("EPSG:4326", "EPSG:32662", true);
+        check("EPSG:25832", "EPSG:25832", true);
+        check("EPSG:4326", "EPSG:25832", false);
+        check("EPSG:4314", "EPSG:3857", false);
+    }
+
+    #[test]
+    fn separated_axes_give_the_same_points() {
+        for (from, to) in [
+            ("EPSG:4326", "EPSG:3857"),
+            ("EPSG:3857", "EPSG:4258"),
+            ("EPSG:32662", "EPSG:3857"),
+        ] {
+            let (from, to) = (srs(from), srs(to));
+            let scale = if from.is_latlong() { 1.0 } else { METERS };
+            let axes = separable(&from, &to).unwrap();
+            for (x, y) in [(0.0, 0.0), (10.0, 50.0), (-120.0, -33.3), (179.0, 84.0)] {
+                let (x, y) = (x * scale, y * scale);
+                let expect = from.transform_point(&to, x, y).unwrap();
+                assert_eq!((axes.x(x), axes.y(y)), expect);
+            }
+        }
+    }
+
+    const METERS: f64 = 100_000.0;
+
+    #[test]
+    fn points_without_an_image_become_infinite() {
+        let mut points = [(200.0, 95.0), (10.0, 50.0), (f64::NAN, 0.0)];
+        srs("EPSG:4326").transform_points(&srs("EPSG:3857"), &mut points);
+        assert!(points[0].0.is_infinite() && points[1].0.is_finite() && points[2].0.is_infinite());
+    }
+
+    #[test]
+    fn longitudes_wrap_at_the_date_line() {
+        let check = |lon: f64, expect: f64| {
+            let (x, _) = srs("EPSG:4326").transform_point(&srs("EPSG:3857"), lon, 0.0).unwrap();
+            assert!((x - expect).abs() < 1e-6, "{lon}: {x}");
+        };
+        check(180.0, MERCATOR_EXTENT);
+        check(-180.0, -MERCATOR_EXTENT);
+        check(190.0, -18_924_313.434_856_508);
+        check(-190.0, 18_924_313.434_856_508);
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics(x: f64, y: f64, pair in 0_usize..12) {
+            const CODES: [&str; 12] = ["EPSG:4326", "EPSG:3857", "EPSG:25832", "EPSG:31467", "EPSG:2056", "EPSG:28992",
+                "EPSG:3035", "EPSG:3031", "EPSG:5514", "EPSG:27700", "ESRI:54030", "EPSG:3832"];
+            let (from, to) = (srs(CODES[pair]), srs(CODES[(pair + 1) % 12]));
+            let _ = from.transform_point(&to, x, y);
+            let _ = from.transform_bbox(&to, BBox::new(x, y, x + 1.0, y + 1.0));
+            let _ = srs("EPSG:4326").transform_bbox(&to, BBox::new(x, y, y, x));
+        }
+    }
+}
