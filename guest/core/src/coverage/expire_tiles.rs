@@ -40,7 +40,6 @@ fn parse(line: &str) -> Option<TileCoord> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::coverage::Coverage;
     use crate::srs::{BBox, Srs};
 

@@ -12,6 +12,7 @@ struct Golden {
     extent: [f64; 4],
     /// Box, its system, intersects, contains.
     probes: Vec<([f64; 4], String, bool, bool)>,
+    #[expect(clippy::type_complexity, reason = "rows of a golden file")]
     /// Box, its system, size, rows of `#` (inside) and `.`.
     masks: Vec<([f64; 4], String, (u32, u32), Vec<String>)>,
 }

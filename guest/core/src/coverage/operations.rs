@@ -17,12 +17,12 @@ impl Coverage {
 
     /// The area common to all `parts`, in the system of the first.
     pub fn common(parts: &[Self]) -> Result<Self, CoverageError> {
-        combine(parts, |a, b| a.intersection(b))
+        combine(parts, BooleanOps::intersection)
     }
 
     /// The area of the first of `parts` without that of the others, in its system.
     pub fn difference(parts: &[Self]) -> Result<Self, CoverageError> {
-        combine(parts, |a, b| a.difference(b))
+        combine(parts, BooleanOps::difference)
     }
 
     /// The part of the area inside `bbox`, in this area's system; `None` if there is none.

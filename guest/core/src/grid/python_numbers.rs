@@ -29,6 +29,7 @@ pub(super) fn floor_division(dividend: f64, divisor: f64) -> f64 {
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "bit for bit")]
 mod tests {
     use super::*;
 

@@ -1,4 +1,5 @@
 //! The resolutions of a grid's levels (MapProxy's `grid/resolutions.py`).
+#![expect(clippy::float_cmp, reason = "factors are exact or rounded")]
 
 use super::{GridError, GridOptions, NamedRes, TileGrid};
 use crate::srs::BBox;

@@ -1,4 +1,8 @@
 //! [`TileGrid`]: levels, tiles and their boxes (MapProxy's `grid/tile_grid.py`).
+#![expect(
+    clippy::float_cmp,
+    reason = "resolutions of equal grids are equal to the last bit, as in MapProxy"
+)]
 
 use std::borrow::Cow;
 use std::f64::consts::SQRT_2;
