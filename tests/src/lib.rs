@@ -1,4 +1,7 @@
 //! The sample WMS, and what the end-to-end tests stand on.
 
+pub mod images;
 pub mod sample;
+pub mod schemas;
 pub mod server;
+pub mod site;

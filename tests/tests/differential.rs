@@ -24,7 +24,9 @@ fn mean_difference(ours: &RgbaImage, theirs: &RgbaImage, dx: i32, dy: i32) -> f6
     let mut sum = 0.0;
     let mut count = 0.0;
     for (x, y, theirs) in theirs.enumerate_pixels() {
-        let (Some(x), Some(y)) = (x.checked_add_signed(dx), y.checked_add_signed(dy)) else { continue };
+        let (Some(x), Some(y)) = (x.checked_add_signed(dx), y.checked_add_signed(dy)) else {
+            continue;
+        };
         if x >= width || y >= height {
             continue;
         }
@@ -53,7 +55,9 @@ fn configuration(directory: &Path, upstream: &str) -> Result<std::path::PathBuf>
 async fn maps_equal_those_of_mapproxy() -> Result<()> {
     let directory = TempDir::new()?;
     let upstream = SampleWms::start()?;
-    let server = Server::with(&configuration(directory.path(), upstream.url())?)?.start().await?;
+    let server = Server::with(&configuration(directory.path(), upstream.url())?)?
+        .start()
+        .await?;
     let mut wrong = Vec::new();
     for line in fs::read_to_string(golden().join("requests.txt"))?.lines() {
         if line.starts_with('#') || line.trim().is_empty() {
@@ -64,16 +68,28 @@ async fn maps_equal_those_of_mapproxy() -> Result<()> {
         };
         let tolerance: f64 = tolerance.parse()?;
         let answer = server.get(request).await?;
-        let kind = answer.headers().get("content-type").and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let kind = answer
+            .headers()
+            .get("content-type")
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default();
         if answer.status() != 200 || !kind.starts_with("image/") {
-            wrong.push(format!("{name}: {} {}", answer.status(), String::from_utf8_lossy(answer.body())));
+            wrong.push(format!(
+                "{name}: {} {}",
+                answer.status(),
+                String::from_utf8_lossy(answer.body())
+            ));
             continue;
         }
         let extension = if kind == "image/jpeg" { "jpeg" } else { "png" };
         let theirs = image::open(golden().join(format!("{name}.{extension}")))?.into_rgba8();
         let ours = image::load_from_memory(answer.body())?.into_rgba8();
         if ours.dimensions() != theirs.dimensions() {
-            wrong.push(format!("{name}: {:?} instead of {:?}", ours.dimensions(), theirs.dimensions()));
+            wrong.push(format!(
+                "{name}: {:?} instead of {:?}",
+                ours.dimensions(),
+                theirs.dimensions()
+            ));
             continue;
         }
         let difference = mean_difference(&ours, &theirs, 0, 0);

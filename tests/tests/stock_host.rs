@@ -26,13 +26,20 @@ struct Host {
 
 impl WasiView for Host {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+        WasiCtxView {
+            ctx: &mut self.wasi,
+            table: &mut self.table,
+        }
     }
 }
 
 impl WasiHttpView for Host {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
-        WasiHttpCtxView { ctx: &mut self.http, table: &mut self.table, hooks: &mut self.hooks }
+        WasiHttpCtxView {
+            ctx: &mut self.http,
+            table: &mut self.table,
+            hooks: &mut self.hooks,
+        }
     }
 }
 
@@ -65,21 +72,34 @@ async fn ask(component: &Path, directory: &Path, path: &str) -> Result<(u16, Str
     let proxy = ProxyPre::new(linker.instantiate_pre(&component)?)?;
 
     let mut wasi = WasiCtx::builder();
-    wasi.inherit_stderr().preopened_dir(directory, directory.to_str().context("path")?, FsPerms::ReadWrite)?;
-    let host = Host { table: ResourceTable::new(), wasi: wasi.build(), http: WasiHttpCtx::new(), hooks: Hooks };
+    wasi.inherit_stderr()
+        .preopened_dir(directory, directory.to_str().context("path")?, FsPerms::ReadWrite)?;
+    let host = Host {
+        table: ResourceTable::new(),
+        wasi: wasi.build(),
+        http: WasiHttpCtx::new(),
+        hooks: Hooks,
+    };
     let mut store = Store::new(&engine, host);
-    let request =
-        http::Request::get(format!("http://localhost:8080{path}")).body(Empty::<Bytes>::new().map_err(|e| match e {}))?;
+    let request = http::Request::get(format!("http://localhost:8080{path}"))
+        .body(Empty::<Bytes>::new().map_err(|e| match e {}))?;
     let (sender, receiver) = tokio::sync::oneshot::channel();
     let request = store.data_mut().http().new_incoming_request(Scheme::Http, request)?;
     let out = store.data_mut().http().new_response_outparam(sender)?;
     let proxy = proxy.instantiate_async(&mut store).await?;
     let task = tokio::spawn(async move {
-        proxy.wasi_http_incoming_handler().call_handle(&mut store, request, out).await
+        proxy
+            .wasi_http_incoming_handler()
+            .call_handle(&mut store, request, out)
+            .await
     });
     let response = receiver.await.context("no response")??;
     let status = response.status().as_u16();
-    let content_type = response.headers().get("content-type").map_or("", |value| value.to_str().unwrap_or("?")).to_owned();
+    let content_type = response
+        .headers()
+        .get("content-type")
+        .map_or("", |value| value.to_str().unwrap_or("?"))
+        .to_owned();
     let body = response.into_body().collect().await?.to_bytes();
     task.await??;
     Ok((status, content_type, body))
@@ -110,11 +130,20 @@ async fn a_stock_host_answers_the_same_bytes() -> Result<()> {
                 .arg(root.join("mapproxy.yaml"))
                 .env("MAPPROXY_COMPONENT", server::component()?)
                 .output()?;
-            ensure!(made.status.success(), "mapproxy compile: {}", String::from_utf8_lossy(&made.stderr));
-            ensure!(root.join("mapproxy.compiled").is_file(), "mapproxy compile wrote nothing");
+            ensure!(
+                made.status.success(),
+                "mapproxy compile: {}",
+                String::from_utf8_lossy(&made.stderr)
+            );
+            ensure!(
+                root.join("mapproxy.compiled").is_file(),
+                "mapproxy compile wrote nothing"
+            );
         }
         for path in PATHS {
-            let request = hyper::Request::get(*path).header("host", "localhost:8080").body(Bytes::new())?;
+            let request = hyper::Request::get(*path)
+                .header("host", "localhost:8080")
+                .body(Bytes::new())?;
             let ours = server.send(request).await?;
             let (status, content_type, body) = ask(&server::component()?, &root, path).await?;
             assert_eq!(status, ours.status().as_u16(), "{path}");

@@ -99,9 +99,9 @@ fn wms11x(version: &str, url: &str) -> String {
         xml += &operation("GetLegendGraphic", &["image/png", "image/jpeg"]);
     }
     xml += "    </Request>\n    <Exception><Format>application/vnd.ogc.se_xml</Format></Exception>\n    <Layer>\n      <Title>Sample WMS</Title>\n";
-    for code in CODES {
-        let _ = writeln!(xml, "      <SRS>{code}</SRS>");
-    }
+    // 1.1.0 takes all codes in one element, 1.1.1 one element each
+    let separator = if version == "1.1.1" { "</SRS>\n      <SRS>" } else { " " };
+    let _ = writeln!(xml, "      <SRS>{}</SRS>", CODES.join(separator));
     xml += "      <LatLonBoundingBox minx=\"-180\" miny=\"-90\" maxx=\"180\" maxy=\"90\"/>\n";
     for code in CODES {
         let [minx, miny, maxx, maxy] = extent(code);

@@ -66,9 +66,16 @@ impl SampleWms {
             .enable_all()
             .build()
             .context("failed to start a runtime")?;
-        let listener = runtime
-            .block_on(TcpListener::bind(address))
-            .with_context(|| format!("failed to listen on `{address}`"))?;
+        // not by the runtime's `block_on`: the caller may be in a runtime of its own
+        let listener =
+            std::net::TcpListener::bind(address).with_context(|| format!("failed to listen on `{address}`"))?;
+        listener
+            .set_nonblocking(true)
+            .context("failed to make the listener non-blocking")?;
+        let listener = {
+            let _entered = runtime.enter();
+            TcpListener::from_std(listener).context("failed to hand the listener to the runtime")?
+        };
         let address = listener.local_addr().context("failed to read the listener's address")?;
         let shared = Arc::new(Shared {
             world,

@@ -1,0 +1,35 @@
+#!/bin/bash
+# Makes the pictures of the documentation from the running product: docs/images/demo.png, demo-dark.png, demo-phone.png.
+# Called by `make screenshots`, which sets MAPPROXY_BIN and SAMPLE_WMS_BIN.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+mkdir -p docs/images
+work=$(mktemp -d)
+LISTEN=127.0.0.1:0 etc/run-demo.sh > "$work/run.log" 2>&1 &
+run=$!
+trap 'kill $run 2> /dev/null; wait $run 2> /dev/null || true; rm -rf "$work"' EXIT
+for _ in $(seq 300); do
+    grep -q '/demo/ in a browser' "$work/run.log" && break
+    kill -0 $run 2> /dev/null || { cat "$work/run.log"; exit 1; }
+    sleep 0.2
+done
+demo=$(grep -o 'http://[^ ]*/demo/' "$work/run.log" | head -n 1)
+
+# shot FILE WIDTH,HEIGHT FRAGMENT [FLAGS]
+shot() {
+    local file=$1 size=$2 fragment=$3
+    shift 3
+    # twice: the first visit fills the cache, the second takes the picture with everything there
+    for _ in 1 2; do
+        chromium --headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking \
+            --disable-component-update --disable-sync --hide-scrollbars --user-data-dir="$work/profile" \
+            --window-size="$size" --virtual-time-budget=20000 --screenshot="docs/images/$file" "$@" \
+            "$demo$fragment" > "$work/chromium.log" 2>&1 || { cat "$work/chromium.log"; exit 1; }
+        rm -rf "$work/profile"
+    done
+    echo "docs/images/$file"
+}
+
+shot demo.png 1280,800 ''
+shot demo-dark.png 1280,800 '#layer=terrain' --force-dark-mode
+shot demo-phone.png 500,900 '#layer=world&view=3.6/50/10'
