@@ -1,5 +1,7 @@
 //! Comparing pictures: against each other, and against the references in `tests/golden`.
 
+#![expect(clippy::panic, reason = "assertions of tests")]
+
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
