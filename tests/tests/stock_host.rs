@@ -65,7 +65,7 @@ async fn ask(component: &Path, directory: &Path, path: &str) -> Result<(u16, Str
     let mut config = Config::new();
     config.wasm_component_model(true);
     let engine = Engine::new(&config)?;
-    let component = Component::from_file(&engine, component).context("loading the component")?;
+    let component = Component::from_file(&engine, component)?;
     let mut linker: Linker<Host> = Linker::new(&engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
