@@ -81,8 +81,7 @@ async fn ask(component: &Path, directory: &Path, path: &str) -> Result<(u16, Str
         hooks: Hooks,
     };
     let mut store = Store::new(&engine, host);
-    let request = http::Request::get(format!("http://localhost:8080{path}"))
-        .body(Empty::<Bytes>::new().map_err(|e| match e {}))?;
+    let request = http::Request::get(format!("http://localhost:8080{path}")).body(Empty::<Bytes>::new())?;
     let (sender, receiver) = tokio::sync::oneshot::channel();
     let request = store.data_mut().http().new_incoming_request(Scheme::Http, request)?;
     let out = store.data_mut().http().new_response_outparam(sender)?;
