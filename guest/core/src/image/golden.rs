@@ -14,7 +14,11 @@ pub(super) fn picture(width: u32, height: u32, channels: usize) -> Raster {
                 data.push((value % 256) as u8);
             }
             if channels == 4 {
-                let alpha = if (x / 6 + y / 4) % 3 == 0 { 255 } else { (x * 9 + y * 4) % 256 };
+                let alpha = if (x / 6 + y / 4) % 3 == 0 {
+                    255
+                } else {
+                    (x * 9 + y * 4) % 256
+                };
                 *data.last_mut().unwrap() = alpha as u8;
             }
         }
@@ -29,8 +33,14 @@ pub(super) fn picture(width: u32, height: u32, channels: usize) -> Raster {
 
 /// Something like a map: areas, lines, shaded relief.
 pub(super) fn scene(size: u32) -> Raster {
-    const AREAS: [[i64; 3]; 6] =
-        [[242, 239, 233], [170, 211, 223], [173, 209, 158], [224, 223, 223], [250, 242, 175], [205, 235, 176]];
+    const AREAS: [[i64; 3]; 6] = [
+        [242, 239, 233],
+        [170, 211, 223],
+        [173, 209, 158],
+        [224, 223, 223],
+        [250, 242, 175],
+        [205, 235, 176],
+    ];
     let mut data = Vec::new();
     for y in 0..i64::from(size) {
         for x in 0..i64::from(size) {
@@ -51,7 +61,9 @@ pub(super) fn scene(size: u32) -> Raster {
 /// More colours than any palette has.
 pub(super) fn waves(size: u32) -> Raster {
     let color = |x: u32, y: u32| [x * 255 / size, y * 255 / size, (x + y) * 3 % 256].map(|v| v as u8);
-    let data = (0..size).flat_map(|y| (0..size).flat_map(move |x| color(x, y))).collect();
+    let data = (0..size)
+        .flat_map(|y| (0..size).flat_map(move |x| color(x, y)))
+        .collect();
     Raster::new(size, size, Pixels::Rgb(data)).unwrap()
 }
 

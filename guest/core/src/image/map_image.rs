@@ -32,7 +32,7 @@ impl Default for Cacheability {
     }
 }
 
-/// Where a picture lies on the ground; written into GeoTIFFs.
+/// Where a picture lies on the ground; written into `GeoTIFF` files.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct GeoReference {
     /// minx, miny, maxx, maxy in units of the SRS, x east.

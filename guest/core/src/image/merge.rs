@@ -126,9 +126,7 @@ impl Canvas {
         let Some(overlap) = Overlap::new(image.size(), (self.width, self.height), offset.0, offset.1) else {
             return;
         };
-        let opacity = opacity
-            .filter(|opacity| *opacity < 1.0)
-            .map(|opacity| opacity.max(0.0));
+        let opacity = opacity.filter(|opacity| *opacity < 1.0).map(|opacity| opacity.max(0.0));
         let table = palette_table(image);
         let opaque = opacity.is_none() && mask.is_none() && !image.has_alpha();
         let columns = overlap.width as usize;

@@ -340,9 +340,9 @@ mod tests {
     #[test]
     fn cache_options_come_from_all_sources() {
         let source = |colors, transparent, mode| ImageOptions {
+            mode,
             colors,
             transparent,
-            mode,
             ..ImageOptions::default()
         };
         let check = |sources: &[ImageOptions], colors, transparent, mode| {

@@ -116,6 +116,9 @@ fn exact<const BPP: usize>(data: &[u8], colors: usize) -> Option<(Vec<u8>, Vec<[
     Some((indices, palette.into_palette()))
 }
 
+/// Places along a channel where a box may be cut.
+const BUCKETS: usize = 64;
+
 /// Pixels whose colours fall into one cell of the colour cube.
 #[derive(Clone, Copy)]
 struct Bin {
@@ -126,9 +129,9 @@ struct Bin {
 }
 
 impl Bin {
-    /// One of 32 places along a channel.
+    /// One of [`BUCKETS`] places along a channel.
     fn bucket(&self, channel: usize) -> usize {
-        ((self.sum[channel] / self.count) as usize >> 3).min(31)
+        ((self.sum[channel] / self.count) as usize >> 2).min(BUCKETS - 1)
     }
 }
 
@@ -270,7 +273,7 @@ impl ColorBox {
     /// The bucket at which the second box begins, so that the error of both is smallest: with the sums S and counts n
     /// of both sides, |S1|^2 / n1 + |S2|^2 / n2 is largest.
     fn best_cut(&self, bins: &[Bin], channel: usize) -> Option<usize> {
-        let mut buckets = [(0.0, [0.0; 4]); 32];
+        let mut buckets = [(0.0, [0.0; 4]); BUCKETS];
         for bin in bins {
             let (count, sum) = &mut buckets[bin.bucket(channel)];
             *count += bin.count;
@@ -283,9 +286,9 @@ impl ColorBox {
         for (bucket, (bucket_count, bucket_sum)) in buckets.iter().enumerate() {
             if count > 0.0 && *bucket_count > 0.0 && count < self.count {
                 let mut gain = 0.0;
-                for k in 0..4 {
-                    let rest = self.sum[k] - sum[k];
-                    gain += sum[k] * sum[k] / count + rest * rest / (self.count - count);
+                for (&first, &all) in sum.iter().zip(&self.sum) {
+                    let rest = all - first;
+                    gain += first * first / count + rest * rest / (self.count - count);
                 }
                 if best.is_none_or(|(most, _)| gain > most) {
                     best = Some((gain, bucket));

@@ -84,15 +84,41 @@ fn errors_say_what_was_found() {
     check(b"", Limits::default(), "not an image: empty");
     check(
         png,
-        Limits { bytes: 100, ..Limits::default() },
+        Limits {
+            bytes: 100,
+            ..Limits::default()
+        },
         "image of 412 bytes is too large, the limit is 100",
     );
-    for name in ["palette16.png", "gray.jpg", "palette.gif", "lzw.tif", "lossless.webp", "plain.bmp"] {
-        for limits in [Limits { side: 30, ..Limits::default() }, Limits { pixels: 1199, ..Limits::default() }] {
+    for name in [
+        "palette16.png",
+        "gray.jpg",
+        "palette.gif",
+        "lzw.tif",
+        "lossless.webp",
+        "plain.bmp",
+    ] {
+        for limits in [
+            Limits {
+                side: 30,
+                ..Limits::default()
+            },
+            Limits {
+                pixels: 1199,
+                ..Limits::default()
+            },
+        ] {
             let error = decode(file(name), &limits).unwrap_err();
-            assert!(matches!(error, DecodeError::TooLarge { .. } | DecodeError::Broken { .. }), "{name}: {error}");
+            assert!(
+                matches!(error, DecodeError::TooLarge { .. } | DecodeError::Broken { .. }),
+                "{name}: {error}"
+            );
         }
-        let exact = Limits { side: 40, pixels: 1200, ..Limits::default() };
+        let exact = Limits {
+            side: 40,
+            pixels: 1200,
+            ..Limits::default()
+        };
         assert!(decode(file(name), &exact).is_ok(), "{name}");
     }
 }
@@ -107,7 +133,10 @@ fn a_header_alone_cannot_take_memory() {
     crc.update(b"IHDR");
     crc.update(&body);
     bomb.extend(crc.finalize().to_be_bytes());
-    assert!(matches!(decode(&bomb, &Limits::default()), Err(DecodeError::TooLarge { width: 50000, .. })));
+    assert!(matches!(
+        decode(&bomb, &Limits::default()),
+        Err(DecodeError::TooLarge { width: 50000, .. })
+    ));
 }
 
 #[test]
@@ -124,9 +153,15 @@ fn narrow_palettes_are_unpacked() {
     for colors in [2_usize, 3, 4, 5, 16, 17, 256] {
         for width in [1_u32, 3, 7, 8, 9, 31] {
             let indices: Vec<u8> = (0..width * 5).map(|i| (i as usize % colors) as u8).collect();
-            let palette: Vec<[u8; 4]> = (0..colors).map(|i| [i as u8, 200, 0, if i == 1 { 7 } else { 255 }]).collect();
+            let palette: Vec<[u8; 4]> = (0..colors)
+                .map(|i| [i as u8, 200, 0, if i == 1 { 7 } else { 255 }])
+                .collect();
             let raster = Raster::new(width, 5, Pixels::Indexed { indices, palette }).unwrap();
-            let options = ImageOptions { colors: Some(256), transparent: Some(true), ..ImageOptions::default() };
+            let options = ImageOptions {
+                colors: Some(256),
+                transparent: Some(true),
+                ..ImageOptions::default()
+            };
             let back = decode(&encode(raster.clone(), &options, None).unwrap(), &Limits::default()).unwrap();
             assert_eq!(back.to_rgba(), raster.to_rgba(), "{colors} colors, width {width}");
             assert!(matches!(back.pixels(), Pixels::Indexed { .. }));
@@ -140,7 +175,11 @@ mod properties {
     use super::*;
 
     fn limits() -> Limits {
-        Limits { pixels: 1_000_000, side: 10_000, bytes: 1 << 20 }
+        Limits {
+            pixels: 1_000_000,
+            side: 10_000,
+            bytes: 1 << 20,
+        }
     }
 
     proptest! {

@@ -101,7 +101,7 @@ pub fn encode(
                     ..options.clone()
                 },
             ),
-            _ => png::encode(raster.into_rgba()),
+            _ => png::encode(&raster.into_rgba()),
         },
     }
 }
@@ -124,7 +124,7 @@ fn png(raster: Raster, options: &ImageOptions) -> Result<Vec<u8>, EncodeError> {
         _ => usize::from(options.png_colors()).min(256),
     };
     if colors == 0 {
-        return png::encode(with_mode(raster, options).into_true_color());
+        return png::encode(&with_mode(raster, options).into_true_color());
     }
     let raster = if options.is_transparent() {
         raster
@@ -138,7 +138,7 @@ fn png(raster: Raster, options: &ImageOptions) -> Result<Vec<u8>, EncodeError> {
         Pixels::Indexed { indices, palette } if used_colors(indices, palette.len()) <= enough => raster,
         _ => quantize(&raster, colors)?,
     };
-    png::encode(with_mode(raster, options))
+    png::encode(&with_mode(raster, options))
 }
 
 /// The picture with opaque colours, alpha dropped.

@@ -16,7 +16,7 @@ const INDEXED_LEVEL: u32 = 3;
 const TRUE_COLOR_LEVEL: u32 = 3;
 
 /// The picture as PNG. A palette loses the entries nobody uses and takes 1, 2 or 4 bits per pixel where it can.
-pub(super) fn encode(raster: Raster) -> Result<Vec<u8>, EncodeError> {
+pub(super) fn encode(raster: &Raster) -> Result<Vec<u8>, EncodeError> {
     let (width, height) = raster.size();
     let row_len = width as usize;
     let (color_type, bits, body, palette) = match raster.pixels() {
@@ -165,7 +165,7 @@ fn filtered<const BPP: usize>(data: &[u8], width: usize) -> Vec<u8> {
             .zip(line)
             .zip(&above[head..])
         {
-            *to = x.wrapping_sub(((u16::from(left) + u16::from(b)) / 2) as u8);
+            *to = x.wrapping_sub(left.midpoint(b));
         }
         paeth[..head].copy_from_slice(&up[..head]);
         let corner = line.iter().zip(above);

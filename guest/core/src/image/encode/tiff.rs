@@ -1,4 +1,4 @@
-//! Pixels to TIFF, with the tags of a GeoTIFF where the picture's place is known (GeoTIFF 1.0: 33550 pixel scale,
+//! Pixels to TIFF, with the tags of a `GeoTIFF` where the picture's place is known (specification 1.0: 33550 pixel scale,
 //! 33922 tie point, 34735 key directory).
 
 use std::io::{Cursor, Seek, Write};

@@ -112,3 +112,7 @@ for name, a in (("scene", scene(256)), ("waves", waves(256)), ("alpha_waves", al
         error = np.abs(premultiplied(back) - premultiplied(a.astype(np.float64))).mean()
         print(f"{name} {colors}: mean error {error:.3f}, png {png_size(q)} bytes")
     print(f"{name}: png of {im.mode} {png_size(im)} bytes; jpeg {len((lambda o: (im.convert('RGB').save(o, 'jpeg', quality=90), o.getvalue())[1])(io.BytesIO()))} bytes")
+
+gray = Image.frombytes("P", (256, 256), np.ascontiguousarray(scene(256)[..., 1]).tobytes())
+gray.putpalette([v for level in range(256) for v in (level,) * 3])
+print(f"green of scene as indices: png {png_size(gray)} bytes")

@@ -23,9 +23,19 @@ fn a_window_is_what_the_whole_would_show() {
         let source = picture(64, 48, channels);
         let mut mosaic = tiles(&source, |tile| tile);
         assert_eq!(mosaic.size(), (64, 48));
-        for (x, y, width, height) in [(0, 0, 64, 48), (5, 7, 30, 30), (16, 16, 16, 16), (63, 47, 1, 1), (15, 0, 2, 48)] {
+        for (x, y, width, height) in [
+            (0, 0, 64, 48),
+            (5, 7, 30, 30),
+            (16, 16, 16, 16),
+            (63, 47, 1, 1),
+            (15, 0, 2, 48),
+        ] {
             let window = mosaic.window((x, y), (width, height), None, CLEAR).unwrap();
-            assert_eq!(window.to_rgba(), source.crop(x, y, width, height).unwrap().to_rgba(), "{x} {y} {width} {height}");
+            assert_eq!(
+                window.to_rgba(),
+                source.crop(x, y, width, height).unwrap().to_rgba(),
+                "{x} {y} {width} {height}"
+            );
         }
     }
 }
@@ -50,13 +60,24 @@ fn palettes_that_do_not_fit_are_reduced() {
     let mut mosaic = tiles(&source, |tile| quantize(&tile, 256).unwrap());
     for colors in [255, 64] {
         let window = mosaic.window((0, 0), (64, 64), Some(colors), CLEAR).unwrap();
-        let Pixels::Indexed { palette, .. } = window.pixels() else { panic!("no palette") };
+        let Pixels::Indexed { palette, .. } = window.pixels() else {
+            panic!("no palette")
+        };
         assert!(palette.len() <= colors);
         let error = |a: &Raster| {
-            a.to_rgb().iter().zip(source.bytes()).map(|(a, b)| f64::from(a.abs_diff(*b))).sum::<f64>() / 12288.0
+            a.to_rgb()
+                .iter()
+                .zip(source.bytes())
+                .map(|(a, b)| f64::from(a.abs_diff(*b)))
+                .sum::<f64>()
+                / 12288.0
         };
         let direct = error(&quantize(&source, colors).unwrap());
-        assert!(error(&window) <= direct * 1.1, "{colors}: {} instead of {direct}", error(&window));
+        assert!(
+            error(&window) <= direct * 1.1,
+            "{colors}: {} instead of {direct}",
+            error(&window)
+        );
     }
 }
 
@@ -75,16 +96,25 @@ fn missing_tiles_and_what_is_outside_get_the_fill() {
     assert_eq!(red.pixel(16, 0), Some([255, 0, 0, 255]));
     assert_eq!(red.pixel(16, 16), source.pixel(16, 16));
     let mut empty = TileMosaic::new(2, 2, (16, 16), Vec::new()).unwrap();
-    assert_eq!(empty.window((0, 0), (5, 5), Some(256), CLEAR).unwrap().pixel(0, 0), Some([0; 4]));
+    assert_eq!(
+        empty.window((0, 0), (5, 5), Some(256), CLEAR).unwrap().pixel(0, 0),
+        Some([0; 4])
+    );
 }
 
 #[test]
 fn only_tiles_in_the_window_are_decoded() {
-    let options = ImageOptions { colors: Some(0), ..ImageOptions::new(ImageFormat::PNG) };
+    let options = ImageOptions {
+        colors: Some(0),
+        ..ImageOptions::new(ImageFormat::PNG)
+    };
     let good = encode(picture(16, 16, 3), &options, None).unwrap();
     let tile = |bytes: &[u8]| Some(MapImage::from_bytes(bytes.to_vec(), options.clone()));
     let mut mosaic = TileMosaic::new(2, 1, (16, 16), vec![tile(&good), tile(b"<html>")]).unwrap();
-    assert_eq!(mosaic.window((0, 0), (16, 16), None, CLEAR).unwrap(), picture(16, 16, 3));
+    assert_eq!(
+        mosaic.window((0, 0), (16, 16), None, CLEAR).unwrap(),
+        picture(16, 16, 3)
+    );
     assert!(mosaic.window((0, 0), (17, 16), None, CLEAR).is_err());
 }
 
@@ -110,8 +140,16 @@ fn maps_equal_those_of_the_whole() {
 
 #[test]
 fn impossible_mosaics_are_errors() {
-    for (columns, rows, size) in [(0, 1, (16, 16)), (1, 1, (0, 16)), (u32::MAX, 1, (16, 16)), (1 << 20, 1 << 20, (1, 1))] {
-        assert!(TileMosaic::new(columns, rows, size, Vec::new()).is_err(), "{columns} {rows} {size:?}");
+    for (columns, rows, size) in [
+        (0, 1, (16, 16)),
+        (1, 1, (0, 16)),
+        (u32::MAX, 1, (16, 16)),
+        (1 << 20, 1 << 20, (1, 1)),
+    ] {
+        assert!(
+            TileMosaic::new(columns, rows, size, Vec::new()).is_err(),
+            "{columns} {rows} {size:?}"
+        );
     }
     let mut mosaic = TileMosaic::new(1, 1, (16, 16), Vec::new()).unwrap();
     assert!(mosaic.window((i64::MIN, i64::MAX), (5, 5), None, CLEAR).is_ok());

@@ -18,10 +18,15 @@ fn colors_are_nearer_than_fastoctree_has_them() {
     // Mean errors of Pillow's FASTOCTREE for the same pictures, from `golden/make.py`.
     let check = |what: &str, raster: &Raster, colors: usize, fastoctree: f64| {
         let reduced = quantize(raster, colors).unwrap();
-        let Pixels::Indexed { palette, .. } = reduced.pixels() else { panic!("no palette") };
+        let Pixels::Indexed { palette, .. } = reduced.pixels() else {
+            panic!("no palette")
+        };
         assert!(palette.len() <= colors);
         let error = mean_error(raster, &reduced);
-        assert!(error <= fastoctree, "{what} with {colors}: {error:.3}, FASTOCTREE {fastoctree}");
+        assert!(
+            error <= fastoctree,
+            "{what} with {colors}: {error:.3}, FASTOCTREE {fastoctree}"
+        );
     };
     check("scene", &scene(256), 256, 0.672);
     check("scene", &scene(256), 64, 0.739);
@@ -37,7 +42,9 @@ fn colors_are_nearer_than_fastoctree_has_them() {
 #[test]
 fn few_colors_are_kept_exactly() {
     let check = |count: u32, colors: usize, exact: bool| {
-        let data: Vec<u8> = (0..64 * 64_u32).flat_map(|i| [(i % count) as u8, (i % count / 3) as u8, 7]).collect();
+        let data: Vec<u8> = (0..64 * 64_u32)
+            .flat_map(|i| [(i % count) as u8, (i % count / 3) as u8, 7])
+            .collect();
         let raster = Raster::new(64, 64, Pixels::Rgb(data)).unwrap();
         let reduced = quantize(&raster, colors).unwrap();
         assert_eq!(reduced.to_rgb() == raster.to_rgb(), exact, "{count} {colors}");
@@ -52,7 +59,15 @@ fn few_colors_are_kept_exactly() {
 #[test]
 fn palettes_that_are_small_enough_stay() {
     let palette = vec![[1, 2, 3, 255], [4, 5, 6, 0], [7, 8, 9, 255]];
-    let raster = Raster::new(2, 1, Pixels::Indexed { indices: vec![2, 0], palette }).unwrap();
+    let raster = Raster::new(
+        2,
+        1,
+        Pixels::Indexed {
+            indices: vec![2, 0],
+            palette,
+        },
+    )
+    .unwrap();
     assert_eq!(quantize(&raster, 3).unwrap(), raster);
     assert_eq!(quantize(&raster, 2).unwrap().to_rgb(), raster.to_rgb());
 }

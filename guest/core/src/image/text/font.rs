@@ -4,7 +4,7 @@ use ab_glyph::{Font, FontRef, Glyph, PxScale, ScaleFont, point};
 
 use crate::image::raster::{Pixels, Raster, RasterError, checked_len};
 
-/// DejaVu Sans, Latin, Greek and Cyrillic: see the README beside it.
+/// `DejaVu` Sans, Latin, Greek and Cyrillic: see the README beside it.
 static DEJAVU_SANS: &[u8] = include_bytes!("DejaVuSans-subset.ttf");
 
 /// What a text looks like.

@@ -14,13 +14,25 @@ fn compare(what: &str, got: &Raster, expect: &[u8], channels: usize) {
     };
     assert_eq!(got.bytes().len(), expect.len(), "{what}");
     let mut off = 0;
-    for (at, (got, expect)) in got.bytes().chunks_exact(channels).zip(expect.chunks_exact(channels)).enumerate() {
-        let visible = if channels == 4 { u32::from(expect[3].max(1)) } else { 255 };
+    for (at, (got, expect)) in got
+        .bytes()
+        .chunks_exact(channels)
+        .zip(expect.chunks_exact(channels))
+        .enumerate()
+    {
+        let visible = if channels == 4 {
+            u32::from(expect[3].max(1))
+        } else {
+            255
+        };
         let tolerance = (1 + 255 / visible).min(255) as u8;
         for (&a, &b) in got.iter().zip(expect) {
             // Where nothing shows, the colour does not matter.
             let colorless = channels == 4 && expect[3] <= 2 && got[3] <= 2;
-            assert!(colorless || a.abs_diff(b) <= tolerance, "{what}: pixel {at} is {got:?}, Pillow has {expect:?}");
+            assert!(
+                colorless || a.abs_diff(b) <= tolerance,
+                "{what}: pixel {at} is {got:?}, Pillow has {expect:?}"
+            );
         }
         off += usize::from(got != expect && visible == 255);
     }
@@ -38,7 +50,11 @@ fn stretching_and_quads_equal_pillow() {
     };
     for channels in [3, 4, 1] {
         let source = picture(40, 30, channels);
-        for method in METHODS.iter().copied().filter(|method| channels != 1 || *method != Resampling::Nearest) {
+        for method in METHODS
+            .iter()
+            .copied()
+            .filter(|method| channels != 1 || *method != Resampling::Nearest)
+        {
             let cases = [
                 ((25, 19), (1.3, 2.1, 38.7, 28.9)),
                 ((31, 23), (5.2, 6.7, 20.9, 17.1)),
@@ -49,7 +65,11 @@ fn stretching_and_quads_equal_pillow() {
                 let mapping = SeparableMapping::extent(left, top, right, bottom, size).unwrap();
                 let got = warp_separable(&source, &mapping, method, Fill::Color([0; 3]));
                 // Pillow leaves clear black outside a picture with alpha.
-                let fill = if channels == 4 { Fill::Transparent } else { Fill::Color([0; 3]) };
+                let fill = if channels == 4 {
+                    Fill::Transparent
+                } else {
+                    Fill::Color([0; 3])
+                };
                 let filled = warp_separable(&source, &mapping, method, fill).unwrap();
                 assert_eq!(got.unwrap().size(), size);
                 compare(&what, &filled, next(size, channels), channels);
@@ -61,15 +81,19 @@ fn stretching_and_quads_equal_pillow() {
     let (ul, ll, lr, ur) = ((2.5, 1.5), (4.25, 27.0), (37.5, 24.5), (33.0, 4.75));
     let mapping = |x: f64, y: f64| {
         let (u, v) = (x / 26.0, y / 22.0);
-        let mix = |ul: f64, ur: f64, ll: f64, lr: f64| {
-            (ul * (1.0 - u) + ur * u) * (1.0 - v) + (ll * (1.0 - u) + lr * u) * v
-        };
+        let mix =
+            |ul: f64, ur: f64, ll: f64, lr: f64| (ul * (1.0 - u) + ur * u) * (1.0 - v) + (ll * (1.0 - u) + lr * u) * v;
         Some((mix(ul.0, ur.0, ll.0, lr.0), mix(ul.1, ur.1, ll.1, lr.1)))
     };
     for channels in [3, 4] {
         for method in METHODS {
             let got = warp_mesh(&picture(40, 30, channels), &mapping, size, method, Fill::Transparent).unwrap();
-            compare(&format!("quad of {channels} channels, {method:?}"), &got, next(size, channels), channels);
+            compare(
+                &format!("quad of {channels} channels, {method:?}"),
+                &got,
+                next(size, channels),
+                channels,
+            );
         }
     }
     assert!(pillow.is_empty());
@@ -86,7 +110,16 @@ fn the_plan_follows_mapproxy() {
     check((200, 100), [0.11, 0.0, 20.11, 10.0], SameSrs::Crop { x: 1, y: 0 });
     check((50, 50), [5.0, 2.0, 10.0, 7.0], SameSrs::Crop { x: 50, y: 30 });
     check((50, 50), [-5.0, 7.0, 0.0, 12.0], SameSrs::Crop { x: -50, y: -20 });
-    check((50, 50), [0.0, 0.0, 20.0, 10.0], SameSrs::Extent { left: 0.0, top: 0.0, right: 200.0, bottom: 100.0 });
+    check(
+        (50, 50),
+        [0.0, 0.0, 20.0, 10.0],
+        SameSrs::Extent {
+            left: 0.0,
+            top: 0.0,
+            right: 200.0,
+            bottom: 100.0,
+        },
+    );
 }
 
 #[test]
@@ -101,12 +134,32 @@ fn what_is_outside_gets_the_fill() {
         assert_eq!(red.pixel(7, 4), Some([255, 0, 0, 255]));
         assert_eq!(red.pixel(4, 0), Some([255, 0, 0, 255]));
         assert!(matches!(red.pixels(), Pixels::Rgb(_)));
-        let nothing = SeparableMapping { xs: vec![f64::NAN; 3], ys: vec![-5.0; 3] };
-        assert_eq!(warp_separable(&source, &nothing, method, Fill::Transparent).unwrap().pixel(1, 1), Some([0; 4]));
+        let nothing = SeparableMapping {
+            xs: vec![f64::NAN; 3],
+            ys: vec![-5.0; 3],
+        };
+        assert_eq!(
+            warp_separable(&source, &nothing, method, Fill::Transparent)
+                .unwrap()
+                .pixel(1, 1),
+            Some([0; 4])
+        );
         let none = |_: f64, _: f64| None::<(f64, f64)>;
-        assert_eq!(warp_mesh(&source, &none, (9, 9), method, Fill::Transparent).unwrap().pixel(1, 1), Some([0; 4]));
+        assert_eq!(
+            warp_mesh(&source, &none, (9, 9), method, Fill::Transparent)
+                .unwrap()
+                .pixel(1, 1),
+            Some([0; 4])
+        );
     }
-    let indexed = Raster::new(2, 2, Pixels::Indexed { indices: vec![0, 1, 0, 1], palette: vec![[9, 9, 9, 255]; 2] });
+    let indexed = Raster::new(
+        2,
+        2,
+        Pixels::Indexed {
+            indices: vec![0, 1, 0, 1],
+            palette: vec![[9, 9, 9, 255]; 2],
+        },
+    );
     let indexed = crop(&indexed.unwrap(), 1, 1, (2, 2), Fill::Transparent).unwrap();
     assert!(matches!(indexed.pixels(), Pixels::Indexed { .. }));
     assert_eq!(indexed.pixel(0, 0), Some([9, 9, 9, 255]));
@@ -138,7 +191,10 @@ fn the_mesh_follows_a_curved_mapping() {
         for x in 0..256 {
             let expect = exact(f64::from(x) + 0.5, f64::from(y) + 0.5) - 0.5;
             let got = f64::from(out.pixel(x, y).unwrap()[0]);
-            assert!((got - expect.max(0.0)).abs() < 2.5, "{x} {y}: {got} instead of {expect}");
+            assert!(
+                (got - expect.max(0.0)).abs() < 2.5,
+                "{x} {y}: {got} instead of {expect}"
+            );
         }
     }
 }
@@ -149,7 +205,15 @@ mod properties {
     use super::*;
 
     fn coordinate() -> impl Strategy<Value = f64> {
-        prop_oneof![-5.0..45.0, Just(f64::NAN), Just(f64::INFINITY), Just(-1e300), Just(1e300), Just(40.0), Just(-0.0)]
+        prop_oneof![
+            -5.0..45.0,
+            Just(f64::NAN),
+            Just(f64::INFINITY),
+            Just(-1e300),
+            Just(1e300),
+            Just(40.0),
+            Just(-0.0)
+        ]
     }
 
     proptest! {
