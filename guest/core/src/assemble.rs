@@ -19,6 +19,7 @@ use crate::image::{Band, BandSource};
 use crate::layer::{LayerError, MapLayer, ResolutionConditional, SrsConditional};
 use crate::platform::Platform;
 use crate::source::{ArcgisMapSource, DebugSource, TileMapSource, UnsupportedSource, WmsMapSource};
+use crate::srs::Srs;
 
 /// Caches nested deeper than this are taken for a circle.
 const MAX_DEPTH: usize = 16;
@@ -113,7 +114,7 @@ impl Assembly {
             return Ok(Rc::clone(layer));
         }
         let managers = self.managers(name)?;
-        let mut layers: Vec<_> = managers.iter().map(|manager| self.map_layer(manager)).collect();
+        let mut layers: Vec<_> = managers.iter().map(|manager| map_layer(manager)).collect();
         let layer = if layers.len() == 1 {
             layers.swap_remove(0).1
         } else {
@@ -124,16 +125,6 @@ impl Assembly {
             .borrow_mut()
             .insert(name.to_owned(), Rc::clone(&layer));
         Ok(layer)
-    }
-
-    fn map_layer(&self, manager: &Rc<TileManager>) -> (crate::srs::Srs, Rc<dyn MapLayer>) {
-        let grid = manager.grid();
-        let own = || MapExtent::new(grid.bbox(), grid.srs().clone());
-        let extent = manager.conf().extent.clone().unwrap_or_else(own);
-        (
-            grid.srs().clone(),
-            Rc::new(CacheMapLayer::new(Rc::clone(manager), Some(extent))),
-        )
     }
 
     /// `use_direct_from_level` and `use_direct_from_res`: finer maps come from the source itself.
@@ -340,6 +331,17 @@ impl Assembly {
             conf.image.clone(),
         )))
     }
+}
+
+/// The tiles of one grid as a layer, with the grid's system.
+fn map_layer(manager: &Rc<TileManager>) -> (Srs, Rc<dyn MapLayer>) {
+    let grid = manager.grid();
+    let own = || MapExtent::new(grid.bbox(), grid.srs().clone());
+    let extent = manager.conf().extent.clone().unwrap_or_else(own);
+    (
+        grid.srs().clone(),
+        Rc::new(CacheMapLayer::new(Rc::clone(manager), Some(extent))),
+    )
 }
 
 /// A name that the compiler let through but did not write.

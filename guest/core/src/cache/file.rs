@@ -4,6 +4,7 @@
 //!
 //! `directory_permissions` and `file_permissions` are not applied: WASI has no `chmod`, files get the host's umask.
 
+use std::fmt::Write as _;
 use std::rc::Rc;
 
 use crate::config::model::{DirectoryLayout, FileCache, SingleColorLinks};
@@ -60,8 +61,14 @@ impl FileTileCache {
     }
 
     fn single_color_path(&self, color: &[u8]) -> String {
-        let hex: String = color.iter().map(|channel| format!("{channel:02x}")).collect();
-        format!("{}/single_color_tiles/{hex}.{}", self.directory, self.extension)
+        let mut path = format!("{}/single_color_tiles/", self.directory);
+        for channel in color {
+            // Writing to a string cannot fail.
+            let _ = write!(path, "{channel:02x}");
+        }
+        path.push('.');
+        path.push_str(&self.extension);
+        path
     }
 
     fn link_single_color(&self, path: &str, data: &[u8], color: &[u8]) -> Result<(), FileError> {

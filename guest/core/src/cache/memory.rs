@@ -11,12 +11,12 @@ use crate::query::Dimensions;
 
 use super::{StoredTile, TileCache, TileInfo};
 
-type Key = (TileCoord, Dimensions);
+type Tiles = BTreeMap<(TileCoord, Dimensions), (Vec<u8>, UnixTime)>;
 
 /// Tiles in a map. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct MemoryTileCache {
-    tiles: Rc<RefCell<BTreeMap<Key, (Vec<u8>, UnixTime)>>>,
+    tiles: Rc<RefCell<Tiles>>,
     now: Rc<RefCell<f64>>,
     broken: Rc<RefCell<bool>>,
 }

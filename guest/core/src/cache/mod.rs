@@ -16,6 +16,9 @@ mod tile;
 mod tile_creator;
 mod tile_manager;
 
+#[cfg(test)]
+mod tests;
+
 pub use band_merge::BandMergeLayer;
 pub use dummy::DummyTileCache;
 pub use file::FileTileCache;

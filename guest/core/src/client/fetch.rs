@@ -46,7 +46,7 @@ pub fn finish_plans(
     let finish = |(plan, count): (Result<Plan, LayerError>, usize)| {
         let own: Vec<Answer> = answers.by_ref().take(count).collect();
         match plan? {
-            Plan::Done(map) => Ok(map),
+            Plan::Done(map) => Ok(map.map(|map| *map)),
             Plan::Ask(pending) => pending.finish(own),
         }
     };

@@ -26,7 +26,7 @@ pub trait MapLayer: std::fmt::Debug {
 
     /// The map in two steps, see [`Plan`]: for layers that ask servers, so that several are asked at once.
     fn plan(&self, query: &MapQuery) -> Result<Plan, LayerError> {
-        self.get_map(query).map(Plan::Done)
+        Ok(Plan::Done(self.get_map(query)?.map(Box::new)))
     }
 
     /// Information about a point; `None` where this layer cannot tell.

@@ -29,7 +29,7 @@ pub struct Slots {
 #[derive(Debug)]
 pub enum Plan {
     /// It has it, or knows that there is nothing.
-    Done(Option<MapImage>),
+    Done(Option<Box<MapImage>>),
     /// Servers have to be asked.
     Ask(Box<dyn PendingMap>),
 }

@@ -57,7 +57,7 @@ impl WmsMapSource {
     }
 
     /// What is asked of the server for this query, and the box and size sent; `None` if that has no pixels.
-    fn asked(&self, query: &MapQuery) -> Result<Option<(Asked, BBox, (u32, u32))>, LayerError> {
+    fn asked(&self, query: &MapQuery) -> Result<Option<Request>, LayerError> {
         let srs = self.asked_srs(&query.srs);
         let (bbox, size) = if *srs == query.srs {
             (query.bbox, query.size)
@@ -72,25 +72,27 @@ impl WmsMapSource {
             part: None,
         };
         let Some(coverage) = &self.source.coverage else {
-            return Ok(Some((asked, bbox, size)));
+            return Ok(Some(Request { asked, bbox, size }));
         };
         let extent = coverage.extent().bbox_in(srs)?;
         if extent.contains(&bbox) {
-            return Ok(Some((asked, bbox, size)));
+            return Ok(Some(Request { asked, bbox, size }));
         }
         let (part_size, offset, part) = position_in_image(bbox.edges(), size, extent.edges());
         if part_size.0 == 0 || part_size.1 == 0 {
             return Ok(None);
         }
         let [minx, miny, maxx, maxy] = part;
-        Ok(Some((
-            Asked {
-                part: Some(offset),
-                ..asked
-            },
-            BBox { minx, miny, maxx, maxy },
-            part_size,
-        )))
+        let asked = Asked {
+            part: Some(offset),
+            ..asked
+        };
+        let bbox = BBox { minx, miny, maxx, maxy };
+        Ok(Some(Request {
+            asked,
+            bbox,
+            size: part_size,
+        }))
     }
 
     fn answers(&self, query: &MapQuery) -> bool {
@@ -108,7 +110,7 @@ impl WmsMapSource {
         if !self.answers(query) {
             return Ok(None);
         }
-        let Some((asked, bbox, size)) = self.asked(query)? else {
+        let Some(Request { asked, bbox, size }) = self.asked(query)? else {
             return Ok(None);
         };
         let request = self
@@ -158,6 +160,14 @@ impl WmsMapSource {
             ..query.clone()
         })
     }
+}
+
+/// What is asked of the server: the picture as a whole, and the box and size sent.
+#[derive(Debug)]
+struct Request {
+    asked: Asked,
+    bbox: BBox,
+    size: (u32, u32),
 }
 
 /// Pixels of a picture of `bbox` in the source's system: the size of the map on the axis with the finer resolution.
