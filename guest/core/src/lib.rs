@@ -1,6 +1,7 @@
 //! The proxy core: protocols, grids, caches, sources and images. It knows neither WASI nor sockets; see `platform`.
 #![forbid(unsafe_code)]
 
+pub mod app;
 pub mod assemble;
 pub mod cache;
 pub mod client;
@@ -14,5 +15,6 @@ pub mod lock;
 pub mod platform;
 pub mod query;
 pub mod request;
+pub mod service;
 pub mod source;
 pub mod srs;

@@ -10,6 +10,7 @@ pub mod kml;
 pub mod ows;
 mod printable;
 pub mod tile;
+pub mod wms;
 pub mod wmts;
 
 pub use context::Context;

@@ -1,0 +1,84 @@
+//! GetFeatureInfo: what the sources of a layer know about a pixel, as one document. (Behaviour section 2.6.)
+
+use std::rc::Rc;
+
+use crate::assemble::WmsLayer;
+use crate::config::model::{WmsService, WmsVersion};
+use crate::http::Response;
+use crate::layer::{FeatureInfo, InfoKind};
+use crate::query::InfoQuery;
+use crate::request::wms::{GetFeatureInfo, WmsRequestError};
+use crate::service::Context;
+
+use super::error::WmsError;
+use super::formats::info_mime;
+use super::layers::{Layers, expand, named};
+use super::map::find_srs;
+
+/// Answers GetFeatureInfo.
+pub(super) fn get_feature_info(
+    context: &Context<'_>,
+    service: &WmsService,
+    request: GetFeatureInfo,
+) -> Result<Response, WmsError> {
+    if let Some((kind, _)) = service.featureinfo_xslt.first() {
+        return Err(WmsError::NotSupported {
+            what: format!("`featureinfo_xslt.{kind}` of the WMS"),
+        });
+    }
+    let version = request.map.version;
+    let asked_for = request.info_format.clone();
+    let layers = |name: &str| context.assembly.wms_layer(name);
+    Ok(match FeatureInfo::combine(ask(service, &layers, request)?) {
+        Some(info) => Response::new(200, mime(info.kind, version), info.content),
+        None => Response::new(200, asked_for.as_deref().unwrap_or("text/plain"), Vec::new()),
+    })
+}
+
+/// The answers of all sources that know something, in drawing order of their layers.
+pub(super) fn ask(
+    service: &WmsService,
+    layers: &dyn Layers,
+    request: GetFeatureInfo,
+) -> Result<Vec<FeatureInfo>, WmsError> {
+    named(layers, &request.map.layers)?;
+    let srs = find_srs(service, &request.map)?;
+    let queried = named(layers, &request.query_layers)?;
+    let mut leaves: Vec<Rc<WmsLayer>> = Vec::new();
+    for layer in &queried {
+        if !layer.conf.queryable {
+            let name = layer.conf.name.clone().unwrap_or_default();
+            return Err(WmsRequestError::NotQueryable { name }.into());
+        }
+        for leaf in expand(layers, layer)? {
+            if !leaves.iter().any(|known| Rc::ptr_eq(known, &leaf)) {
+                leaves.push(leaf);
+            }
+        }
+    }
+    let query = InfoQuery {
+        bbox: request.map.bbox,
+        size: request.map.size,
+        srs,
+        pos: request.pos,
+        info_format: request.info_format,
+        format: request.map.format,
+        feature_count: request.feature_count,
+        dimensions: request.map.dimensions,
+    };
+    let mut infos = Vec::new();
+    for source in leaves.iter().flat_map(|leaf| &leaf.sources) {
+        infos.extend(source.get_info(&query)?);
+    }
+    Ok(infos)
+}
+
+fn mime(kind: InfoKind, version: WmsVersion) -> &'static str {
+    let name = match kind {
+        InfoKind::Text => "text",
+        InfoKind::Html => "html",
+        InfoKind::Xml => "xml",
+        InfoKind::Json => "json",
+    };
+    info_mime(name, version)
+}
