@@ -596,7 +596,7 @@ fn errors_of_tiles_and_kml_are_plain_text() {
     let server = Server::new(&DEFAULT);
     for service in ["tiles", "kml"] {
         let check = |path: &str, message: &str| {
-            server.check(&format!("/{service}{path}"), 404, "text/plain; charset=utf-8", message)
+            server.check(&format!("/{service}{path}"), 404, "text/plain; charset=utf-8", message);
         };
         check("/roads/0/0/-1.jpeg", "outside the bounding box");
         check("/roads/20/0/0.jpeg", "outside the bounding box");

@@ -4,6 +4,8 @@
 //! All three may come from headers that any client can write, and they end up in documents that caches keep. So they are
 //! taken only if they look like what they claim to be; anything else falls back to what the carrier saw.
 
+use std::fmt::Write;
+
 use crate::http::Request;
 
 /// The public address of this application, and the path behind it.
@@ -111,7 +113,7 @@ pub fn encode_segment(name: &str) -> String {
             encoded.push(c);
         } else {
             for byte in c.encode_utf8(&mut [0; 4]).bytes() {
-                encoded.push_str(&format!("%{byte:02X}"));
+                write!(encoded, "%{byte:02X}").expect("writing to a string does not fail");
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Addresses of TMS, `/tiles` and KML. (MapProxy: `request/tile.py`; OSGeo Tile Map Service 1.0.0.)
+//! Addresses of TMS, `/tiles` and KML. (MapProxy: `request/tile.py`; `OSGeo` Tile Map Service 1.0.0.)
 //!
 //! ```text
 //! /tms                                             /tiles/{layer}[/{spec}]/{z}/{x}/{y}.{format}

@@ -221,14 +221,15 @@ impl<'t> AddressTemplate<'t> {
         for piece in &self.pieces {
             match *piece {
                 Piece::Literal(literal) => filled.push_str(literal),
-                Piece::Variable(name) => match values.iter().find(|(known, _)| *known == name) {
-                    Some((_, value)) => filled.push_str(value),
-                    None => {
+                Piece::Variable(name) => {
+                    if let Some((_, value)) = values.iter().find(|(known, _)| *known == name) {
+                        filled.push_str(value);
+                    } else {
                         filled.push('{');
                         filled.push_str(name);
                         filled.push('}');
                     }
-                },
+                }
             }
         }
         filled

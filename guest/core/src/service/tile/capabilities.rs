@@ -50,7 +50,7 @@ pub(super) fn tile_map_service(
     context: &Context<'_>,
     service: &TmsService,
     addressing: Addressing,
-) -> Result<Response, TileError> {
+) -> Response {
     let layers: Vec<TileLayer> = context.compiled.get(Kind::TileLayers, "").unwrap_or_default();
     let mut tile_maps: Vec<TileMapEntry> = Vec::with_capacity(layers.len());
     for layer in layers {
@@ -74,7 +74,7 @@ pub(super) fn tile_map_service(
         script_url: &context.script_url(),
         tile_maps,
     };
-    Ok(Response::new(200, "text/xml", render(&document)))
+    Response::new(200, "text/xml", render(&document))
 }
 
 #[derive(Template)]

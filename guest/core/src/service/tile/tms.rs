@@ -1,4 +1,4 @@
-//! `/tms`: the OSGeo Tile Map Service 1.0.0.
+//! `/tms`: the `OSGeo` Tile Map Service 1.0.0.
 
 use askama::Template;
 
@@ -29,7 +29,7 @@ fn answer(context: &Context<'_>) -> Result<Response, TileError> {
     match request {
         TmsRequest::Tile(address) => tile(context, addressing, &address),
         TmsRequest::RootResource => Ok(capabilities::root_resource(context, &service)),
-        TmsRequest::TileMapService => capabilities::tile_map_service(context, &service, addressing),
+        TmsRequest::TileMapService => Ok(capabilities::tile_map_service(context, &service, addressing)),
         TmsRequest::TileMap(layer) => capabilities::tile_map(context, addressing, &layer),
     }
 }

@@ -104,17 +104,15 @@ fn layers(
     for layer in tile_layers {
         if !grids.iter().any(|grid| grid.name() == layer.grid) {
             let grid = context.compiled.get::<TileGrid>(Kind::Grid, &layer.grid);
-            match grid.filter(|grid| grid.supports_access_with_origin(Origin::Ul)) {
-                Some(grid) => grids.push(grid),
-                None => {
-                    log::debug!(
-                        "wmts: layer `{}` is not shown on grid `{}`: its rows cannot be counted from the top",
-                        layer.name,
-                        layer.grid
-                    );
-                    continue;
-                }
-            }
+            let Some(grid) = grid.filter(|grid| grid.supports_access_with_origin(Origin::Ul)) else {
+                log::debug!(
+                    "wmts: layer `{}` is not shown on grid `{}`, whose rows cannot be counted from the top",
+                    layer.name,
+                    layer.grid
+                );
+                continue;
+            };
+            grids.push(grid);
         }
         match entries.iter_mut().find(|entry| entry.name == layer.name) {
             Some(entry) => entry.tile_matrix_sets.push(layer.grid),

@@ -82,7 +82,6 @@ impl WmtsError {
         use ExceptionCode as Code;
         let (status, code, locator) = match &self {
             Self::Request(WmtsRequestError::NoNumber { name, .. }) => (400, Code::InvalidParameterValue, Some(*name)),
-            Self::Request(_) => (500, Code::NoApplicableCode, None),
             Self::UnknownTileMatrixSet { .. } => (400, Code::InvalidParameterValue, Some("tilematrixset")),
             Self::UnknownTileMatrix { .. } => (400, Code::InvalidParameterValue, Some("tilematrix")),
             Self::UnknownInfoFormat { .. } => (400, Code::InvalidParameterValue, Some("infoformat")),
@@ -94,7 +93,7 @@ impl WmtsError {
             Self::Tile(TileError::InvalidDimension { name, .. }) => {
                 (400, Code::InvalidParameterValue, Some(name.as_str()))
             }
-            Self::Tile(TileError::Address(_) | TileError::Layer(_)) => (500, Code::NoApplicableCode, None),
+            Self::Request(_) | Self::Tile(TileError::Address(_) | TileError::Layer(_)) => (500, Code::NoApplicableCode, None),
         };
         let text = match &self {
             Self::Tile(error) => error.client_message(),

@@ -1,4 +1,4 @@
-//! GetTile: from the names of the standard to the grid's own tile.
+//! `GetTile`: from the names of the standard to the grid's own tile.
 
 use std::rc::Rc;
 
