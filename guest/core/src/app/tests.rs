@@ -139,13 +139,14 @@ fn grids() -> Vec<TileGrid> {
 }
 
 /// layer, grids, format
-const LAYERS: [(&str, &[&str], &str); 6] = [
+const LAYERS: [(&str, &[&str], &str); 7] = [
     ("roads", &["GLOBAL_MERCATOR"], "jpeg"),
     ("multi", &["GLOBAL_GEODETIC", "GLOBAL_MERCATOR"], "png"),
     ("two", &["GLOBAL_MERCATOR", "coarse"], "png"),
     ("fine", &["sqrt"], "png"),
     ("web mercator", &["GLOBAL_WEBMERCATOR"], "png"),
     ("utm", &["utm_nw", "utm_sw"], "png"),
+    ("dated", &["coarse"], "png"),
 ];
 
 fn compiled(options: &Options) -> Vec<u8> {
@@ -282,7 +283,7 @@ fn tile_layer(name: &str, grid: &TileGrid, format: &str) -> TileLayer {
         format: format.to_owned(),
         mime: format!("image/{format}"),
         extent: MapExtent::new(grid.bbox(), grid.srs().clone()),
-        dimensions: if name == "two" {
+        dimensions: if name == "dated" {
             vec![Dimension {
                 name: "time".to_owned(),
                 values: vec!["2024".to_owned(), "2025".to_owned()],
@@ -491,6 +492,12 @@ fn addresses_lead_to_tiles() {
     );
     // two grids in one SRS: the last
     check_tile(&DEFAULT, "/tiles/two/1/0/0.png", "/cache/two_coarse/1/0/0.png");
+    // dimensions are directories
+    check_tile(
+        &DEFAULT,
+        "/wmts/dated/coarse/01/0/0.png",
+        "/cache/dated_coarse/time-2025/1/0/1.png",
+    );
     // WMTS: rows from the top
     check_tile(&DEFAULT, "/wmts/roads/GLOBAL_MERCATOR/01/0/0.jpeg", roads);
     check_tile(&DEFAULT, "/wmts/roads/GLOBAL_MERCATOR/1/0/0.jpeg", roads);
@@ -695,7 +702,7 @@ fn errors_of_wmts_are_exception_reports() {
         "unknown infoformat: bla",
     );
     let dimension =
-        kvp("layer=two&tilematrixset=coarse&tilematrix=01&tilerow=0&tilecol=0&format=image/png&TIME=..%2F..%2Fetc");
+        kvp("layer=dated&tilematrixset=coarse&tilematrix=01&tilerow=0&tilecol=0&format=image/png&TIME=..%2F..%2Fetc");
     check(
         &dimension,
         400,
@@ -716,7 +723,7 @@ fn tms_capabilities() {
     let body = |url: &str| String::from_utf8(server.get(url).body).unwrap();
     let service = body("/tms/1.0.0/");
     assert_eq!(service, body("/tms/1.0.0"));
-    assert_eq!(service.matches("<TileMap ").count(), 7, "{service}");
+    assert_eq!(service.matches("<TileMap ").count(), 8, "{service}");
     for text in [
         "Maps &#38; &#60;b&#62;more",
         "Bob Mustermann",
@@ -749,7 +756,7 @@ fn wmts_capabilities_show_what_can_be_counted_from_the_top() {
         assert_eq!(response.headers.get("content-type"), Some("application/xml"));
         let body = String::from_utf8(response.body).unwrap();
         // `utm_sw`, `sqrt` and the first level of GLOBAL_GEODETIC cannot be counted from the top, and layer `fine` has no other grid
-        assert_eq!(body.matches("<Layer>").count(), 5, "{url}");
+        assert_eq!(body.matches("<Layer>").count(), 6, "{url}");
         assert_eq!(body.matches("<ows:SupportedCRS>").count(), 4, "{url}");
         for text in [
             &format!("<ows:Value>{encoding}</ows:Value>"),
@@ -786,6 +793,10 @@ fn kml_documents_show_the_four_tiles_below() {
     let expect = ["0/1", "1/1", "0/0", "1/0"]
         .map(|tile| format!("<href>http://localhost/kml/roads/EPSG900913/1/{tile}.kml</href>"));
     assert_eq!(places, expect);
+    // the first tile below
+    assert!(body.contains(
+        "<north>90.000000</north><south>0.000000</south><east>0.000000</east><west>-180.000000</west></LatLonAltBox>\n        <Lod>"
+    ), "{body}");
     // the map ends at 85°, the earth does not
     assert!(
         body.contains(

@@ -18,7 +18,7 @@ pub enum WmtsRequest {
 pub struct GetTile {
     pub layer: String,
     pub tile_matrix_set: String,
-    /// the level's identifier; see [`level`](crate::service::wmts) for how it is understood
+    /// the level's identifier; `01` as in the capabilities, or just the number
     pub tile_matrix: String,
     pub tile_col: i64,
     pub tile_row: i64,

@@ -183,9 +183,10 @@ fn mercator_phi(y: f64) -> f64 {
     y.sinh().atan()
 }
 
-/// Brings a longitude into -π..=π, leaving values within it untouched.
+/// Brings a longitude into -π..=π, leaving values within it untouched, and those beyond it by no more than rounding
+/// (as PROJ does): the edge of the world stays on its side.
 fn wrap_longitude(lam: f64) -> f64 {
-    if lam.abs() <= PI {
+    if lam.abs() <= PI + 1e-12 {
         return lam;
     }
     let shifted = lam + PI;
@@ -303,6 +304,14 @@ mod tests {
         check(-180.0, -MERCATOR_EXTENT);
         check(190.0, -18_924_313.434_856_508);
         check(-190.0, 18_924_313.434_856_508);
+    }
+
+    #[test]
+    fn the_edges_of_the_world_stay_on_their_side() {
+        for (x, expect) in [(MERCATOR_EXTENT, 180.0), (-MERCATOR_EXTENT, -180.0)] {
+            let (lon, _) = srs("EPSG:3857").transform_point(&srs("EPSG:4326"), x, 0.0).unwrap();
+            assert!((lon - expect).abs() < 1e-9, "{x}: {lon}");
+        }
     }
 
     proptest! {

@@ -4,7 +4,7 @@ use super::super::Context;
 use super::super::tile::checked_dimensions;
 use super::WmtsError;
 use super::get_tile::{find_layer, find_tile};
-use crate::config::model::{LayerSource, WmtsService};
+use crate::config::model::WmtsService;
 use crate::http::Response;
 use crate::layer::FeatureInfo;
 use crate::query::InfoQuery;
@@ -40,11 +40,7 @@ pub(super) fn answer(
     };
     let mut documents = Vec::new();
     for source in &layer.info_sources {
-        let source = match source {
-            LayerSource::Source(key) => context.assembly.source(key)?,
-            LayerSource::Cache(name) => context.assembly.cache_layer(name)?,
-        };
-        documents.extend(source.get_info(&query)?);
+        documents.extend(context.assembly.layer_source(source)?.get_info(&query)?);
     }
     let body = FeatureInfo::combine(documents).map(|document| document.content);
     Ok(Response::new(200, info_format, body.unwrap_or_default()))
