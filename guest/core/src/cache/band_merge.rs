@@ -78,6 +78,13 @@ impl MapLayer for BandMergeLayer {
         Ok(Some(map))
     }
 
+    fn dimension_names(&self) -> Vec<String> {
+        self.sources
+            .iter()
+            .flat_map(|source| source.dimension_names())
+            .collect()
+    }
+
     fn supports_meta_tiles(&self) -> bool {
         self.sources.iter().all(|source| source.supports_meta_tiles())
     }

@@ -204,6 +204,10 @@ impl MapLayer for CacheMapLayer {
         Ok(legends.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
     }
 
+    fn dimension_names(&self) -> Vec<String> {
+        self.manager.dimension_names().to_vec()
+    }
+
     fn stored_legend_size(&self) -> Option<(u32, u32)> {
         self.manager
             .sources()

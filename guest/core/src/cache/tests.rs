@@ -838,3 +838,25 @@ fn requests_of_a_limited_source_wait_for_a_place() {
     assert_eq!(world.memory.batches(), [1, 1, 1]);
     assert!(world.locks().is_empty());
 }
+
+#[test]
+fn tiles_are_kept_for_the_dimensions_that_matter() {
+    let check = |forwarded: &[&str], expect: &str| {
+        let world = World::with(|cache, source| {
+            (cache.meta_size, cache.meta_buffer) = ((1, 1), 0);
+            wms_of(source).forward_req_params = forwarded.iter().map(|name| (*name).to_owned()).collect();
+        });
+        let dimensions = [("time", "2020"), ("dim_any", "../x")]
+            .map(|(n, v)| (n.to_owned(), v.to_owned()))
+            .to_vec();
+        let tile = TileCoord { x: 0, y: 0, z: 1 };
+        world.manager().load_tile(tile, &dimensions).unwrap().unwrap();
+        assert_eq!(world.stored(), [expect]);
+        assert_eq!(
+            world.memory.asked_urls()[0].contains("time=2020"),
+            !forwarded.is_empty()
+        );
+    };
+    check(&[], "1/0/0.png");
+    check(&["TIME"], "time-2020/1/0/0.png");
+}

@@ -1,5 +1,6 @@
 //! Ties a grid, a cache and sources (MapProxy: `cache/tile_manager.py`).
 
+use std::borrow::Cow;
 use std::rc::Rc;
 
 use crate::config::model::Cache;
@@ -38,6 +39,8 @@ pub struct TileManager {
     pub(super) locker: TileLocker,
     /// options of stored tiles, format included
     pub(super) options: ImageOptions,
+    /// names of the dimensions on which its tiles depend
+    dimension_names: Vec<String>,
     /// several tiles are asked for in one request
     pub(super) meta_grid: Option<MetaGrid>,
     /// several tiles are asked for one by one, under one lock
@@ -56,6 +59,7 @@ impl TileManager {
             lock_identity,
         } = parts;
         let (meta_grid, bulk) = meta_grid(&conf, &sources)?;
+        let dimension_names = sources.iter().flat_map(|source| source.dimension_names()).collect();
         let locker = TileLocker::new(
             Rc::clone(&platform),
             &conf.tile_lock_dir,
@@ -74,6 +78,7 @@ impl TileManager {
             sources,
             locker,
             options,
+            dimension_names,
             meta_grid,
             bulk,
         })
@@ -98,6 +103,11 @@ impl TileManager {
         &self.conf
     }
 
+    /// Names of the dimensions on which its tiles depend.
+    pub fn dimension_names(&self) -> &[String] {
+        &self.dimension_names
+    }
+
     /// What its tiles are made of, bottom first.
     pub fn sources(&self) -> &[Rc<dyn MapLayer>] {
         &self.sources
@@ -114,6 +124,7 @@ impl TileManager {
         tiles: &[Option<TileCoord>],
         dimensions: &Dimensions,
     ) -> Result<Vec<Option<Tile>>, LayerError> {
+        let dimensions = &*self.own_dimensions(dimensions);
         let limit = self.stale_limit();
         let mut found: Vec<Option<Tile>> = Vec::with_capacity(tiles.len());
         let mut missing = Vec::new();
@@ -145,17 +156,27 @@ impl TileManager {
 
     /// Whether the tile is stored and not too old.
     pub fn is_cached(&self, tile: TileCoord, dimensions: &Dimensions) -> Result<bool, LayerError> {
-        self.is_fresh(tile, dimensions, self.stale_limit())
+        self.is_fresh(tile, &self.own_dimensions(dimensions), self.stale_limit())
     }
 
     /// Age and size of the stored tile, without making it.
     pub fn info(&self, tile: TileCoord, dimensions: &Dimensions) -> Result<Option<TileInfo>, LayerError> {
-        self.cache.info(tile, dimensions)
+        self.cache.info(tile, &self.own_dimensions(dimensions))
     }
 
     /// Removes the stored tile.
     pub fn remove_tile(&self, tile: TileCoord, dimensions: &Dimensions) -> Result<(), LayerError> {
-        self.cache.remove(tile, dimensions)
+        self.cache.remove(tile, &self.own_dimensions(dimensions))
+    }
+
+    /// Those dimensions that make a difference. (MapProxy keeps tiles for whatever value a client makes up.) A cache
+    /// without sources has whatever was put there.
+    fn own_dimensions<'a>(&self, dimensions: &'a Dimensions) -> Cow<'a, Dimensions> {
+        let is_own = |name: &str| self.dimension_names.iter().any(|own| own.eq_ignore_ascii_case(name));
+        if self.sources.is_empty() || dimensions.iter().all(|(name, _)| is_own(name)) {
+            return Cow::Borrowed(dimensions);
+        }
+        Cow::Owned(dimensions.iter().filter(|(name, _)| is_own(name)).cloned().collect())
     }
 
     /// Whether this cache may have the tile at all (`cache.coverage`).

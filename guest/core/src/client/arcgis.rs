@@ -30,6 +30,12 @@ impl ArcgisRequests {
         }
     }
 
+    /// Names of parameters whose values a request may replace.
+    pub fn dimension_names(&self) -> Vec<String> {
+        let names = ["time", "elevation"].iter().filter(|name| self.template.contains(name));
+        names.map(|name| (*name).to_owned()).collect()
+    }
+
     /// `export` of a box, size in pixels.
     pub fn map(
         &self,

@@ -70,6 +70,14 @@ impl MapLayer for LimitedLayer {
         self.layer.get_legends(query)
     }
 
+    fn forwarded_params(&self) -> &[String] {
+        self.layer.forwarded_params()
+    }
+
+    fn dimension_names(&self) -> Vec<String> {
+        self.layer.dimension_names()
+    }
+
     fn extent(&self) -> Option<&MapExtent> {
         Some(&self.extent)
     }
@@ -140,6 +148,10 @@ impl MapLayer for ResolutionConditional {
         self.coarse.get_legends(query)
     }
 
+    fn dimension_names(&self) -> Vec<String> {
+        self.coarse.dimension_names()
+    }
+
     fn stored_legend_size(&self) -> Option<(u32, u32)> {
         self.coarse.stored_legend_size()
     }
@@ -202,6 +214,13 @@ impl MapLayer for SrsConditional {
         self.layers
             .first()
             .map_or(Ok(Vec::new()), |(_, layer)| layer.get_legends(query))
+    }
+
+    fn dimension_names(&self) -> Vec<String> {
+        self.layers
+            .first()
+            .map(|(_, layer)| layer.dimension_names())
+            .unwrap_or_default()
     }
 
     fn stored_legend_size(&self) -> Option<(u32, u32)> {

@@ -61,6 +61,11 @@ pub trait MapLayer: std::fmt::Debug {
         &[]
     }
 
+    /// Names of dimensions on which its maps depend: a cache keeps tiles for each of their values, and for no others.
+    fn dimension_names(&self) -> Vec<String> {
+        self.forwarded_params().to_vec()
+    }
+
     /// Box outside of which there is nothing.
     fn extent(&self) -> Option<&MapExtent> {
         None

@@ -120,6 +120,10 @@ impl MapLayer for ArcgisMapSource {
         }))
     }
 
+    fn dimension_names(&self) -> Vec<String> {
+        self.requests.dimension_names()
+    }
+
     fn extent(&self) -> Option<&MapExtent> {
         self.extent.as_ref()
     }
