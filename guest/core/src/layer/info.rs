@@ -45,10 +45,10 @@ impl FeatureInfo {
     /// One document of all, the first source's contents first: roots or bodies get each other's children, objects are
     /// merged, texts follow each other on lines. Documents of different kinds, and documents that are not what they
     /// claim to be, can only be put together as text. `None` if there is none.
-    pub fn combine(infos: Vec<Self>) -> Option<Self> {
+    pub fn combine(infos: &[Self]) -> Option<Self> {
         let kind = infos.first()?.kind;
         if infos.iter().any(|info| info.kind != kind) {
-            return Some(Self::text(&infos));
+            return Some(Self::text(infos));
         }
         let contents: Vec<&[u8]> = infos.iter().map(|info| info.content.as_slice()).collect();
         let combined = match (kind, contents.as_slice()) {
@@ -59,7 +59,7 @@ impl FeatureInfo {
             (InfoKind::Xml, _) => xml::combine(&contents),
             (InfoKind::Json, _) => json::combine(&contents),
         };
-        Some(combined.map_or_else(|| Self::text(&infos), |content| Self { kind, content }))
+        Some(combined.map_or_else(|| Self::text(infos), |content| Self { kind, content }))
     }
 
     fn text(infos: &[Self]) -> Self {
@@ -85,7 +85,7 @@ mod tests {
             kind: *kind,
             content: content.as_bytes().into(),
         };
-        let found = FeatureInfo::combine(infos.iter().map(info).collect());
+        let found = FeatureInfo::combine(&infos.iter().map(info).collect::<Vec<_>>());
         let found = found.map(|found| (found.kind, String::from_utf8(found.content).unwrap()));
         assert_eq!(
             found,

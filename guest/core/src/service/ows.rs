@@ -85,7 +85,7 @@ mod tests {
     fn exceptions_are_well_formed_whatever_they_quote() {
         let response = exception("InvalidParameterValue", "\"<&\u{0}\u{7f}>\"");
         let body = String::from_utf8(response.body).unwrap();
-        assert!(body.contains("&#60;&#38;&#62;"), "{body}");
+        assert!(body.contains("&#34;&#60;&#38;��&#62;&#34;"), "{body}");
         assert_eq!(response.status, 400);
     }
 }

@@ -9,7 +9,7 @@ use crate::client::{Body, SourceClient, WmsRequests, send_all};
 use crate::config::model::WmsSource;
 use crate::http::{HttpFailure, HttpReply};
 use crate::image::{ImageFormat, ImageOptions, Layer, MapImage, Raster, merge, peek_format, peek_size};
-use crate::layer::LayerError;
+use crate::layer::{FeatureInfo, InfoKind, LayerError};
 use crate::platform::Platform;
 use crate::query::LegendQuery;
 use crate::srs::python_float;
@@ -63,10 +63,9 @@ pub(super) fn get(
     }
     if is_json {
         let options = ImageOptions::new(ImageFormat::new(query.format.clone()));
-        return Ok(legends
-            .into_iter()
-            .next()
-            .map(|data| MapImage::from_bytes(data, options)));
+        let info = |content| FeatureInfo { kind: InfoKind::Json, content };
+        let combined = FeatureInfo::combine(&legends.into_iter().map(info).collect::<Vec<_>>());
+        return Ok(combined.map(|info| MapImage::from_bytes(info.content, options)));
     }
     let images = legends.into_iter().map(image_of).collect::<Vec<_>>();
     let Some(legend) = stack(images)? else { return Ok(None) };

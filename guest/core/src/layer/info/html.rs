@@ -69,7 +69,7 @@ fn find_tag(document: &[u8], name: &[u8], from: usize) -> Option<usize> {
             window.eq_ignore_ascii_case(name)
                 && !rest
                     .get(position + name.len())
-                    .is_some_and(|next| next.is_ascii_alphanumeric())
+                    .is_some_and(u8::is_ascii_alphanumeric)
         })
         .map(|position| from + position)
 }

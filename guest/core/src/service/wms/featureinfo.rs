@@ -29,7 +29,7 @@ pub(super) fn get_feature_info(
     let version = request.map.version;
     let asked_for = request.info_format.clone();
     let layers = |name: &str| context.assembly.wms_layer(name);
-    Ok(match FeatureInfo::combine(ask(service, &layers, request)?) {
+    Ok(match FeatureInfo::combine(&ask(service, &layers, request)?) {
         Some(info) => Response::new(200, mime(info.kind, version), info.content),
         None => Response::new(200, asked_for.as_deref().unwrap_or("text/plain"), Vec::new()),
     })

@@ -21,7 +21,7 @@ use super::layers::expand;
 use super::map::image_format;
 
 /// How long the server of a static legend may take.
-const TIMEOUT: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Answers GetLegendGraphic.
 pub(super) fn get_legend_graphic(
@@ -99,7 +99,7 @@ fn json(legends: Vec<MapImage>) -> Response {
         kind: InfoKind::Json,
         content: legend.encoded().unwrap_or_default().to_vec(),
     };
-    let combined = FeatureInfo::combine(legends.into_iter().map(info).collect());
+    let combined = FeatureInfo::combine(&legends.into_iter().map(info).collect::<Vec<_>>());
     Response::new(
         200,
         "application/json",

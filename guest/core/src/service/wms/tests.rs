@@ -16,6 +16,7 @@ use crate::layer::{FeatureInfo, InfoKind, LayerError};
 use crate::platform::Platform;
 use crate::platform::memory::MemoryPlatform;
 use crate::request::QueryParams;
+use crate::srs::BBox;
 use crate::request::wms::{ExceptionStyle, GetFeatureInfo, GetMap, Strictness, WmsRequest, parse};
 
 const RED: [u8; 4] = [255, 0, 0, 255];
@@ -39,6 +40,7 @@ impl Scene {
         }
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "the signature of a lookup")]
     fn find(&self, name: &str) -> Result<Option<Rc<WmsLayer>>, LayerError> {
         Ok(self
             .layers
@@ -317,7 +319,7 @@ fn maps_end_where_the_service_ends() {
     let across = QUERY.replace("bbox=0,0,40,20", "bbox=0,-80,40,-60");
     let map = ask(&format!("{across}&layers=a&TIME=2020"));
     let asked = scene.log.take();
-    assert_eq!(asked[0].1.bbox.edges(), [0.0, -70.0, 40.0, -60.0]);
+    assert_eq!(asked[0].1.bbox, BBox::new(0.0, -70.0, 40.0, -60.0));
     assert_eq!(asked[0].1.size, (40, 10));
     assert_eq!(asked[0].1.dimensions, [("TIME".to_owned(), "2020".to_owned())]);
     assert_eq!(pixel(map.clone(), 0, 0), RED);
@@ -448,7 +450,7 @@ fn exceptions_are_documents_or_pictures() {
     <?xml version="1.0" encoding="UTF-8"?>
     <!DOCTYPE ServiceExceptionReport SYSTEM "http://schemas.opengis.net/wms/1.1.1/exception_1_1_1.dtd">
     <ServiceExceptionReport version="1.1.1">
-    <ServiceException code="LayerNotDefined">unknown layer: &#60;&#38;&#62;</ServiceException>
+    <ServiceException code="LayerNotDefined">unknown layer: &#60;&#38;�&#62;</ServiceException>
     </ServiceExceptionReport>
     "#);
     check("", WmsVersion::V130, 500, "text/xml");

@@ -42,7 +42,7 @@ pub(super) fn answer(
     for source in &layer.info_sources {
         documents.extend(context.assembly.layer_source(source)?.get_info(&query)?);
     }
-    let body = FeatureInfo::combine(documents).map(|document| document.content);
+    let body = FeatureInfo::combine(&documents).map(|document| document.content);
     Ok(Response::new(200, info_format, body.unwrap_or_default()))
 }
 

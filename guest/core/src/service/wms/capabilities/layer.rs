@@ -88,7 +88,7 @@ pub(super) struct LayerView<'a> {
     pub(super) md: Option<&'a LayerMetadata>,
     pub(super) legend: Option<LegendView>,
     pub(super) style_name: &'static str,
-    pub(super) children: Vec<LayerView<'a>>,
+    pub(super) children: Vec<Self>,
     res_range: Option<ResRange>,
 }
 

@@ -1,4 +1,4 @@
-//! WMS-C: the tile sets behind the layers, as vendor specific capabilities (OSGeo WMS Tiling Client Recommendation).
+//! WMS-C: the tile sets behind the layers, as vendor specific capabilities (`OSGeo` WMS Tiling Client Recommendation).
 
 use std::rc::Rc;
 
