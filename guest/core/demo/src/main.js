@@ -72,7 +72,7 @@ function remember() {
 const panel = createPanel(document.getElementById('panel'), { description, layers, SERVICES, update, map });
 
 if (layers.length) {
-  const start = fromHash(location.hash);
+  const start = location.hash ? fromHash(location.hash) : { ...description.show };
   state.view = start.view;
   update(start);
   if (start.view) map.moveTo(start.view);

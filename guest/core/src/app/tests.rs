@@ -854,6 +854,16 @@ fn the_demo_page_describes_the_layers() {
         "GLOBAL_WEBMERCATOR"
     );
 
+    let chosen = "/demo/?wmts_layer=roads&format=jpeg&srs=EPSG%3A900913";
+    let show = r#""show":{"layer":"roads","service":"wmts","srs":"EPSG:900913"}"#;
+    server.check(chosen, 200, "text/html; charset=utf-8", show);
+    server.check(
+        chosen,
+        200,
+        "text/html; charset=utf-8",
+        "<h2>Layer Preview - roads</h2>",
+    );
+
     let off = Server::new(&Options { demo: false, ..DEFAULT });
     off.check("/demo/", 404, "text/plain; charset=utf-8", "not found");
 }

@@ -15,6 +15,17 @@ pub(super) struct Description {
     pub version: &'static str,
     pub base: String,
     pub layers: Vec<DemoLayer>,
+    /// what the page shows first
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub show: Option<Show>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Show {
+    pub layer: String,
+    pub service: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub srs: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -94,6 +105,7 @@ impl Description {
             version: env!("CARGO_PKG_VERSION"),
             base: configured.script_url,
             layers,
+            show: None,
         }
     }
 }

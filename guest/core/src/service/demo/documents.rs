@@ -144,19 +144,15 @@ struct Preview<'a> {
     query: String,
 }
 
-/// `?wms_layer=…`, `?wmts_layer=…`, `?tms_layer=…`: one layer.
-pub(super) fn preview(context: &Context<'_>, params: &QueryParams) -> Option<String> {
-    let layer = ["wms_layer", "wmts_layer", "tms_layer"]
-        .iter()
-        .find_map(|name| params.get(name))?;
-    let layer = super::super::printable(layer);
-    Some(render(&Preview {
-        layer: &layer,
+/// One layer, as a picture of our WMS if there is one.
+pub(super) fn preview(context: &Context<'_>, layer: &str) -> String {
+    render(&Preview {
+        layer,
         wms: context.application.services.wms,
         query: format!(
             "SERVICE=WMS&VERSION=1.1.1&REQUEST=GetMap&STYLES=&SRS=EPSG:4326&BBOX=-180,-90,180,90&WIDTH=1000&HEIGHT=500\
              &FORMAT=image/png&LAYERS={}",
-            form_encode(&layer)
+            form_encode(layer)
         ),
-    }))
+    })
 }

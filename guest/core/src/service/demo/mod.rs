@@ -7,11 +7,11 @@
 mod description;
 mod documents;
 
-use super::Context;
 use super::cache_headers::{Validators, cacheable, not_cacheable};
+use super::{Context, printable};
 use crate::http::Response;
 use crate::request::QueryParams;
-use description::Description;
+use description::{Description, Show};
 
 const PAGE: &str = include_str!("../../../demo/index.html");
 
@@ -64,8 +64,14 @@ fn page_or_document(context: &Context<'_>) -> Response {
     if let Some(response) = documents::handle(context, &params) {
         return response;
     }
-    let description = Description::of(context);
-    let preview = documents::preview(context, &params);
+    let description = Description {
+        show: shown(&params),
+        ..Description::of(context)
+    };
+    let preview = description
+        .show
+        .as_ref()
+        .map(|show| documents::preview(context, &show.layer));
     let json = serde_json::to_string(&description)
         .expect("strings and finite numbers can be written as JSON")
         // nothing in it can end the script element or open a comment
@@ -85,6 +91,18 @@ fn page_or_document(context: &Context<'_>) -> Response {
         .headers
         .set("Content-Security-Policy", "default-src 'self'; img-src 'self' data:");
     response
+}
+
+/// `?wms_layer=…`, `?wmts_layer=…`, `?tms_layer=…`, with `srs`: one layer.
+fn shown(params: &QueryParams) -> Option<Show> {
+    let (layer, service) = [("wms_layer", "wms"), ("wmts_layer", "wmts"), ("tms_layer", "tiles")]
+        .into_iter()
+        .find_map(|(name, service)| Some((params.get(name)?, service)))?;
+    Some(Show {
+        layer: printable(layer).into_owned(),
+        service,
+        srs: params.get("srs").map(str::to_owned),
+    })
 }
 
 /// The text with a value for each `{{name}}`; values are not looked at again.

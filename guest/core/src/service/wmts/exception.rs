@@ -93,7 +93,9 @@ impl WmtsError {
             Self::Tile(TileError::InvalidDimension { name, .. }) => {
                 (400, Code::InvalidParameterValue, Some(name.as_str()))
             }
-            Self::Request(_) | Self::Tile(TileError::Address(_) | TileError::Layer(_)) => (500, Code::NoApplicableCode, None),
+            Self::Request(_) | Self::Tile(TileError::Address(_) | TileError::Layer(_)) => {
+                (500, Code::NoApplicableCode, None)
+            }
         };
         let text = match &self {
             Self::Tile(error) => error.client_message(),
