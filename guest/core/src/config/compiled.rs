@@ -15,8 +15,9 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::fmt;
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 const MAGIC: &[u8; 8] = b"MPXYCONF";
 /// Raised whenever a type of `config::model` changes its shape within one version of the component.
@@ -55,8 +56,24 @@ pub enum Kind {
     Source = 12,
     /// [`TileGrid`](crate::grid::TileGrid) by the grid's name
     Grid = 13,
-    /// paths and SHA-256 of the files it was made from, name `""`
+    /// the [`SourceFile`]s it was made from, name `""`
     Files = 14,
+}
+
+/// A file the configuration was made from, as it was then.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceFile {
+    /// absolute
+    pub path: String,
+    /// SHA-256 of the content; `None`: it could not be read
+    pub digest: Option<[u8; 32]>,
+}
+
+impl SourceFile {
+    /// Whether the file is still the same; `None`: it cannot be read now.
+    pub fn matches(&self, content: Option<&[u8]>) -> bool {
+        self.digest == content.map(|content| Sha256::digest(content).into())
+    }
 }
 
 /// Why bytes are not a compiled configuration of this component.
@@ -155,8 +172,8 @@ impl Compiled {
         })
     }
 
-    /// Files it was made from, with their SHA-256: a compiled file beside a changed YAML is refused with these.
-    pub fn files(&self) -> Vec<(String, [u8; 32])> {
+    /// Files it was made from: a compiled file beside a changed YAML is refused with these.
+    pub fn sources(&self) -> Vec<SourceFile> {
         self.get(Kind::Files, "").unwrap_or_default()
     }
 

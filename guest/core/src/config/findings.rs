@@ -32,6 +32,12 @@ impl Finding {
         self
     }
 
+    /// Suggests this.
+    pub(super) fn suggest_exactly(&mut self, suggestion: String) -> &mut Self {
+        self.suggestion = Some(suggestion);
+        self
+    }
+
     /// Suggests the candidate nearest to `name`, if one is near.
     pub(super) fn suggest<'a>(&mut self, name: &str, candidates: impl IntoIterator<Item = &'a str>) -> &mut Self {
         self.suggestion = nearest(name, candidates);

@@ -248,7 +248,8 @@ pub struct LayerNode {
 pub struct Layer {
     pub name: Option<String>,
     pub title: String,
-    /// What draws it, bottom first. Empty for a group without `sources`, which stands for its children.
+    /// What draws it, bottom first; a WMS with `map: false` is among them for its feature information and legend, but
+    /// draws nothing. Empty for a group without `sources`, which stands for its children.
     pub sources: Vec<LayerSource>,
     /// Names of the layers below it in drawing order, all depths flattened to those that draw (used when `sources` is empty)
     pub children: Vec<String>,
@@ -549,14 +550,13 @@ pub struct WmsSource {
     pub legendurl: Option<String>,
 }
 
-/// `type: tile`
+/// `type: tile`. `%(format)s` in its URL is the `request_format` of the cache, as in MapProxy.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct TileSource {
     /// with `%(z)s` and the like
     pub url: String,
     /// key of the `grid` segment
     pub grid: String,
-    pub format: ImageFormat,
     pub transparent: bool,
 }
 

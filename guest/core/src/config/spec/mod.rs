@@ -6,8 +6,6 @@
 mod caches;
 mod check;
 mod common;
-#[cfg(test)]
-mod document;
 mod globals;
 mod layers;
 mod services;
@@ -158,8 +156,7 @@ pub(super) static ROOT: Section = Section {
             &Type::Keys(&services::SERVICES),
             "",
             "What clients can ask: a service exists if its key is there, even without a value.",
-        )
-        .required(),
+        ),
         Key::new("layers", &Type::Layers, "", "The tree of layers."),
         Key::new("caches", &Type::Map(&Type::Keys(&caches::CACHE)), "", "Caches by name."),
         Key::new("sources", &Type::Map(&sources::SOURCE), "", "Sources by name."),
