@@ -18,7 +18,8 @@ use super::upstream_map::{Asked, UpstreamMap};
 pub struct TileMapSource {
     platform: Rc<dyn Platform>,
     source: Rc<Source>,
-    template: TileUrlTemplate,
+    /// URL template
+    url: String,
     client: SourceClient,
     grid: Rc<TileGrid>,
     extent: Option<MapExtent>,
@@ -35,7 +36,7 @@ impl TileMapSource {
     ) -> Self {
         Self {
             platform,
-            template: TileUrlTemplate::new(&tile.url, tile.format.ext()),
+            url: tile.url.clone(),
             client: SourceClient::new(&source, application),
             extent: source.coverage.as_ref().map(crate::coverage::Coverage::extent),
             source: Rc::new(source),
@@ -75,7 +76,8 @@ impl TileMapSource {
         let Some(tile) = self.tile_of(query)? else {
             return Ok(None);
         };
-        let url = self.template.substitute(tile, &self.grid);
+        // `%(format)s` is what the cache asks for, as in MapProxy
+        let url = TileUrlTemplate::new(&self.url, query.format.ext()).substitute(tile, &self.grid);
         let asked = Asked {
             bbox: query.bbox,
             size: query.size,

@@ -125,6 +125,11 @@ impl Resolver<'_, '_> {
                 },
                 None => 16_000_000,
             },
+            concurrent_layer_renderer: node
+                .get("concurrent_layer_renderer")
+                .or_else(|| self.root.get("globals")?.get("wms")?.get("concurrent_layer_renderer"))
+                .and_then(Node::as_f64)
+                .map_or(1, |number| number.max(1.0) as u32),
             strict: flag(node, "strict").unwrap_or(false),
             attribution: node
                 .get("attribution")
