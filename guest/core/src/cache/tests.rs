@@ -219,7 +219,6 @@ fn tile_source() -> Source {
     let tile = TileSource {
         url: "http://tiles/%(z)s/%(x)s/%(y)s.%(format)s".to_owned(),
         grid: "GLOBAL_MERCATOR".to_owned(),
-        format: ImageFormat::PNG,
         transparent: false,
     };
     source("wms", SourceKind::Tile(tile))
