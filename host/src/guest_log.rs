@@ -9,6 +9,8 @@ use tracing::Level;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
+use crate::request_span::in_span;
+
 /// A line longer than this is cut in pieces, so that a guest cannot fill the host's memory.
 const MAX_LINE: usize = 16 << 10;
 
@@ -49,7 +51,7 @@ impl LineLog {
         let line = String::from_utf8_lossy(&self.line);
         let line = line.trim_end();
         if !line.is_empty() {
-            log(self.stream, line);
+            in_span(|| log(self.stream, line));
         }
         self.line.clear();
     }

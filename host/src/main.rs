@@ -18,6 +18,7 @@ mod limits;
 mod logging;
 mod outbound;
 mod projects;
+mod request_span;
 mod server;
 mod shutdown;
 mod units;

@@ -20,6 +20,7 @@ use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
 pub(crate) use self::pool::Timeouts;
 use self::pool::Upstream;
+use crate::request_span::{self, in_span};
 
 /// Settings and shared state of everything outbound.
 pub(crate) struct Outbound {
@@ -164,7 +165,7 @@ impl WasiHttpHooks for Outgoing {
             let key = OriginKey::of(request.uri())
                 .map(|key| key.to_string())
                 .unwrap_or_default();
-            warn!(origin = %key, "the instance asked for an origin that its configuration does not name");
+            in_span(|| warn!(origin = %key, "the instance asked for an origin that its configuration does not name"));
             return Box::new(std::future::ready(Err(Error::HttpRequestDenied)));
         };
         let limits = outbound.limits;
@@ -197,7 +198,7 @@ impl WasiHttpHooks for Outgoing {
             tracing::debug_span!("upstream", origin = %key, method = %request.method(), path = request.uri().path());
         let outbound = Arc::clone(outbound);
         let upstream = Arc::clone(upstream);
-        Box::new(tracing::Instrument::instrument(
+        Box::new(request_span::inherit(tracing::Instrument::instrument(
             async move {
                 let started = std::time::Instant::now();
                 let result = pool::send(&outbound, &upstream, request, timeouts).await;
@@ -212,7 +213,7 @@ impl WasiHttpHooks for Outgoing {
                 Ok((response, done))
             },
             span,
-        ))
+        )))
     }
 }
 

@@ -14,6 +14,8 @@ use tokio::time::{Instant, Sleep, sleep};
 use tracing::warn;
 use wasmtime_wasi_http::{Error, WasiBody};
 
+use crate::request_span::in_span;
+
 /// Compressed bytes fed to the decoder at once. Deflate expands at most 1032 times, so this bounds one step to 17 MB.
 const STEP: usize = 16 << 10;
 
@@ -33,7 +35,7 @@ where
         response.headers_mut().remove(CONTENT_LENGTH);
     } else if response.body().size_hint().lower() > max_bytes {
         let size = response.body().size_hint().lower();
-        warn!(size, max_bytes, "the answer of an upstream is too large");
+        in_span(|| warn!(size, max_bytes, "the answer of an upstream is too large"));
         return Err(Error::HttpResponseBodySize(Some(size)));
     }
     Ok(response.map(|inner| {
@@ -94,7 +96,7 @@ impl<B: Body<Data = Bytes, Error = Error> + Unpin> UpstreamBody<B> {
             return Ok(());
         }
         self.ended = true;
-        warn!(max_bytes = self.max_bytes, "the answer of an upstream is too large");
+        in_span(|| warn!(max_bytes = self.max_bytes, "the answer of an upstream is too large"));
         Err(Error::HttpResponseBodySize(Some(self.max_bytes)))
     }
 

@@ -16,7 +16,7 @@ use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::{Instant, timeout, timeout_at};
-use tracing::{Instrument as _, Span, debug, error, info_span, warn};
+use tracing::{error, warn};
 use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 
 use super::Server;
@@ -24,6 +24,7 @@ use super::answer::{self, AnswerBody, Running, Streaming};
 use crate::app::App;
 use crate::instance::{Answer, Failure};
 use crate::projects::{Apps, Route};
+use crate::request_span::{RequestSpan, in_span};
 use crate::shutdown::Stop;
 
 const SCRIPT_NAME: HeaderName = HeaderName::from_static("x-script-name");
@@ -50,21 +51,13 @@ impl Server {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let started = Instant::now();
         let mut entry = self.access.begin(id, peer, &request);
-        let span = info_span!(
-            "request",
-            id = format_args!("{id:x}"),
-            method = %request.method(),
-            path = request.uri().path(),
-            status = tracing::field::Empty,
-            duration_ms = tracing::field::Empty,
-        );
-        let answer = self.run(request, started, stop, &span).instrument(span.clone()).await;
-        let answer = answer.unwrap_or_else(Refusal::into_response);
-        if !span.is_disabled() {
-            span.record("status", answer.status().as_u16());
-            span.record("duration_ms", started.elapsed().as_secs_f64() * 1000.0);
-            span.in_scope(|| debug!("answered"));
-        }
+        let span = RequestSpan::new(id, &request);
+        let answer = async {
+            let answer = self.run(request, started, stop, &span).await;
+            answer.unwrap_or_else(Refusal::into_response)
+        };
+        let answer = Arc::clone(&span).scope(answer).await;
+        span.answered(answer.status(), started.elapsed());
         if let Some(entry) = &mut entry {
             entry.status = answer.status();
         }
@@ -76,7 +69,7 @@ impl Server {
         request: Request<Incoming>,
         started: Instant,
         stop: Stop,
-        span: &Span,
+        span: &Arc<RequestSpan>,
     ) -> Result<Response<AnswerBody>, Refusal> {
         let deadline = started + self.limits.request_timeout;
         let head_only = request.method() == Method::HEAD;
@@ -94,9 +87,8 @@ impl Server {
             .map_err(|_elapsed| Refusal::Busy)??;
 
         let (respond, mut answered) = oneshot::channel();
-        let guest = self
-            .guest(app, request, respond, deadline, permit, stop)
-            .instrument(span.clone());
+        let guest = self.guest(app, request, respond, deadline, permit, stop);
+        let guest = Arc::clone(span).scope(guest);
         let mut running = Running::new(guest);
         let (ended, answer) = std::future::poll_fn(|context| {
             let ended = running.poll(context);
@@ -111,14 +103,14 @@ impl Server {
         let response = match answer {
             Some(Ok(response)) => response,
             Some(Err(code)) => {
-                error!(?code, "the instance answered with an error code");
+                in_span(|| error!(?code, "the instance answered with an error code"));
                 return Err(Refusal::NoAnswer);
             }
             None => {
                 std::future::poll_fn(|context| running.poll(context))
                     .await
                     .map_err(Refusal::Failed)?;
-                error!("the instance ended without an answer");
+                in_span(|| error!("the instance ended without an answer"));
                 return Err(Refusal::NoAnswer);
             }
         };
@@ -196,7 +188,7 @@ impl Server {
             let result = timeout_at(deadline, guests.handle(&app, request, respond)).await;
             let result = result.unwrap_or(Err(Failure::Deadline));
             if let Err(failure) = &result {
-                error!("{failure}");
+                in_span(|| error!("{failure}"));
             }
             drop((permit, stop));
             result
@@ -351,7 +343,7 @@ impl Refusal {
             }
         };
         if matches!(self, Self::Busy) {
-            warn!("too many requests in flight and waiting");
+            in_span(|| warn!("too many requests in flight and waiting"));
         }
         let mut response = Response::new(AnswerBody::whole(format!("{text}\n").into()));
         *response.status_mut() = status;
