@@ -39,5 +39,5 @@ pub use recolor::{make_transparent, single_color};
 pub use split::TileSplitter;
 pub use text::{Spacing, WatermarkStyle, attribution, debug_image, message_image, watermark};
 pub use transform::{
-    Fill, PixelMapping, SameSrs, SeparableMapping, crop, transform_same_srs, warp_mesh, warp_separable,
+    Fill, Mesh, PixelMapping, SameSrs, SeparableMapping, crop, transform_same_srs, warp_mesh, warp_separable,
 };

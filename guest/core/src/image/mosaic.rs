@@ -9,7 +9,7 @@ use super::map_image::{MapImage, MapImageError};
 use super::options::Resampling;
 use super::quantize::{PaletteBuilder, reduce_weighted};
 use super::raster::{Overlap, Pixels, Raster, RasterError, checked_len, expand_row, full_palette, palette_table};
-use super::transform::{Fill, SameSrs, SeparableMapping, warp_separable};
+use super::transform::{Fill, Mesh, SameSrs, SeparableMapping, warp_mesh, warp_separable};
 
 /// A grid of tiles, row by row, top row first; `None` where there is no tile.
 #[derive(Debug)]
@@ -156,6 +156,19 @@ impl TileMosaic {
         };
         let window = self.window((i64::from(x), i64::from(y)), (width, height), None, fill)?;
         Ok(warp_separable(&window, &mapping.shifted(x, y), resampling, fill)?)
+    }
+
+    /// The mosaic warped along a mesh that was made for its pixels.
+    ///
+    /// # Errors
+    /// As [`Self::window`].
+    pub fn warp_mesh(&mut self, mesh: Mesh, resampling: Resampling, fill: Fill) -> Result<Raster, MapImageError> {
+        if let Some(mapping) = mesh.separable() {
+            return self.warp(&mapping, resampling, fill);
+        }
+        let (x, y, width, height) = mesh.source_window(self.size()).unwrap_or((0, 0, 1, 1));
+        let window = self.window((i64::from(x), i64::from(y)), (width, height), None, fill)?;
+        Ok(warp_mesh(&window, &mesh.shifted(x, y), resampling, fill)?)
     }
 
     /// All tiles in one picture.

@@ -1,9 +1,8 @@
 //! A picture in one reference system as a map in another: joins `srs` and `image::transform` (MapProxy:
-//! `ImageTransformer`). Between cylindrical systems rows and columns are warped apart, otherwise along a mesh.
+//! `ImageTransformer`). Maps are warped along a mesh whose corners alone are transformed.
 
 use crate::image::{
-    Fill, ImageOptions, MapImage, MapImageError, Raster, SameSrs, SeparableMapping, TileMosaic, transform_same_srs,
-    warp_mesh, warp_separable,
+    Fill, ImageOptions, MapImage, MapImageError, Mesh, Raster, SameSrs, TileMosaic, transform_same_srs, warp_mesh,
 };
 use crate::srs::{BBox, Srs, Transformer, separable};
 
@@ -35,11 +34,8 @@ pub fn warp_image(
     let (fill, resampling) = (Fill::of(options), options.resampling());
     let warped = if same_srs {
         transform_same_srs(raster, from.bbox.edges(), to.size, to.bbox.edges(), resampling, fill)
-    } else if let Some(mapping) = separable_mapping(from, to) {
-        warp_separable(&raster, &mapping, resampling, fill)
     } else {
-        let mapping = point_mapping(from, to)?;
-        warp_mesh(&raster, &mapping, to.size, resampling, fill)
+        warp_mesh(&raster, &mesh(from, to)?, resampling, fill)
     };
     let warped = warped.map_err(MapImageError::from)?;
     Ok(MapImage::from_raster(warped, options.clone()).with_cacheability(cacheability))
@@ -64,45 +60,31 @@ pub fn warp_tiles(
         size: mosaic.size(),
         srs,
     };
-    if let Some(mapping) = separable_mapping(from, to) {
-        return Ok(mosaic.warp(&mapping, resampling, fill)?);
-    }
-    let mapping = point_mapping(from, to)?;
-    let raster = mosaic.into_raster(fill)?;
-    Ok(warp_mesh(&raster, &mapping, to.size, resampling, fill).map_err(MapImageError::from)?)
+    Ok(mosaic.warp_mesh(mesh(from, to)?, resampling, fill)?)
 }
 
-/// Source pixels of all destination columns and rows, between systems with straight meridians and parallels.
-fn separable_mapping(from: Place<'_>, to: Place<'_>) -> Option<SeparableMapping> {
-    let axes = separable(to.srs, from.srs)?;
-    let (x_step, y_step) = (
-        to.bbox.width() / f64::from(to.size.0),
-        to.bbox.height() / f64::from(to.size.1),
-    );
+/// How the pixels of one place lie in the other.
+fn mesh(from: Place<'_>, to: Place<'_>) -> Result<Mesh, LayerError> {
+    let (x_step, y_step) = resolution(to);
     let (x_res, y_res) = resolution(from);
-    let x = |column: u32| (axes.x(to.bbox.minx + (f64::from(column) + 0.5) * x_step) - from.bbox.minx) / x_res;
-    let y = |row: u32| (from.bbox.maxy - axes.y(to.bbox.maxy - (f64::from(row) + 0.5) * y_step)) / y_res;
-    Some(SeparableMapping {
-        xs: (0..to.size.0).map(x).collect(),
-        ys: (0..to.size.1).map(y).collect(),
-    })
-}
-
-/// Source pixel of a destination pixel.
-fn point_mapping<'a>(
-    from: Place<'a>,
-    to: Place<'a>,
-) -> Result<impl Fn(f64, f64) -> Option<(f64, f64)> + use<'a>, LayerError> {
-    let transformer = Transformer::new(to.srs, from.srs)?;
-    let (x_step, y_step) = (
-        to.bbox.width() / f64::from(to.size.0),
-        to.bbox.height() / f64::from(to.size.1),
-    );
-    let (x_res, y_res) = resolution(from);
-    Ok(move |x: f64, y: f64| {
-        let (x, y) = transformer.point(to.bbox.minx + x * x_step, to.bbox.maxy - y * y_step)?;
-        Some(((x - from.bbox.minx) / x_res, (from.bbox.maxy - y) / y_res))
-    })
+    let pixel = |x: f64, y: f64| ((x - from.bbox.minx) / x_res, (from.bbox.maxy - y) / y_res);
+    let place = |x: f64, y: f64| (to.bbox.minx + x * x_step, to.bbox.maxy - y * y_step);
+    let mesh = if let Some(axes) = separable(to.srs, from.srs) {
+        // Straight meridians and parallels stay exactly straight, which the mesh makes use of.
+        let mapping = |x: f64, y: f64| {
+            let (x, y) = place(x, y);
+            Some(pixel(axes.x(x), axes.y(y)))
+        };
+        Mesh::new(&mapping, to.size, y_step / x_step)
+    } else {
+        let transformer = Transformer::new(to.srs, from.srs)?;
+        let mapping = |x: f64, y: f64| {
+            let (x, y) = place(x, y);
+            transformer.point(x, y).map(|(x, y)| pixel(x, y))
+        };
+        Mesh::new(&mapping, to.size, y_step / x_step)
+    };
+    Ok(mesh.map_err(MapImageError::from)?)
 }
 
 fn resolution(place: Place<'_>) -> (f64, f64) {

@@ -1,8 +1,12 @@
-//! Warps between any two SRS: the destination is covered with rectangles whose corners alone are mapped exactly, as
-//! MapProxy does. Inside each, positions are interpolated between the corners (Pillow's `MESH`).
+//! Warps between any two SRS: the destination is covered with rectangles whose corners alone are mapped exactly, and
+//! positions inside are interpolated between them (Pillow's `MESH`). The rectangles are those MapProxy makes, so that
+//! maps equal its maps even where they are a pixel off.
+//!
+//! If the rectangles stay rectangles in the source, as between cylindrical SRS, the warp is done in two passes.
 
 use super::Fill;
 use super::kernel::{FIRST_SHIFT, inside, level, premultiply, split, unpremultiply, weights};
+use super::separable::{SeparableMapping, warp_separable};
 use crate::image::options::Resampling;
 use crate::image::raster::{Pixels, Raster, RasterError, checked_len};
 
@@ -19,12 +23,14 @@ impl<F: Fn(f64, f64) -> Option<(f64, f64)>> PixelMapping for F {
     }
 }
 
-/// A rectangle is divided while its centre is further off than this, in source pixels.
+/// A rectangle is divided while its centre is further off than this, in widths of a destination pixel.
 const MAX_ERROR: f64 = 1.0;
 /// One that is smaller than this, in destination pixels, is good enough whatever its error.
 const MIN_SIDE: u32 = 50;
 /// One with a corner that cannot be mapped is divided further, so that little is lost at the edge of an SRS.
 const MIN_BROKEN_SIDE: u32 = 8;
+/// Corners of a rectangle in the source are at right angles if they are off by less than this, in source pixels.
+const STRAIGHT: f64 = 1e-4;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Quad {
@@ -58,25 +64,35 @@ impl Quad {
         ])
     }
 
-    fn is_good(&self, corners: &[(f64, f64); 4], mapping: &dyn PixelMapping) -> bool {
+    /// MapProxy maps the centre of the source corners back to the destination, and compares both coordinates of the
+    /// error with the width of a pixel. Here the error is measured in the source and brought back with the derivatives
+    /// of the mapping at the centre. `pixel_aspect`: height of a destination pixel over its width.
+    fn is_good(&self, corners: &[(f64, f64); 4], mapping: &dyn PixelMapping, pixel_aspect: f64) -> bool {
         if self.x1 - self.x0 < MIN_SIDE || self.y1 - self.y0 < MIN_SIDE {
             return true;
         }
-        let center = (f64::from(self.x0 + self.x1) / 2.0, f64::from(self.y0 + self.y1) / 2.0);
-        mapping.map(center.0, center.1).is_some_and(|(x, y)| {
-            let mean_x = corners.iter().map(|corner| corner.0).sum::<f64>() / 4.0;
-            let mean_y = corners.iter().map(|corner| corner.1).sum::<f64>() / 4.0;
-            (x - mean_x).abs().max((y - mean_y).abs()) < MAX_ERROR
-        })
+        let (x, y) = (f64::from(self.x0 + self.x1) / 2.0, f64::from(self.y0 + self.y1) / 2.0);
+        let around = (mapping.map(x, y), mapping.map(x + 1.0, y), mapping.map(x, y + 1.0));
+        let (Some(center), Some(right), Some(below)) = around else {
+            return false;
+        };
+        let error_x = corners.iter().map(|corner| corner.0).sum::<f64>() / 4.0 - center.0;
+        let error_y = corners.iter().map(|corner| corner.1).sum::<f64>() / 4.0 - center.1;
+        let (right_x, right_y) = (right.0 - center.0, right.1 - center.1);
+        let (below_x, below_y) = (below.0 - center.0, below.1 - center.1);
+        let determinant = right_x * below_y - below_x * right_y;
+        let columns = (error_x * below_y - error_y * below_x) / determinant;
+        let rows = (error_y * right_x - error_x * right_y) / determinant;
+        // Where the mapping has no inverse, the comparison is false and the rectangle is divided.
+        columns.abs() < MAX_ERROR && rows.abs() * pixel_aspect < MAX_ERROR
     }
 
     /// Two halves where one side is more than twice the other, four quarters otherwise; nothing if it is too small.
     fn divide(&self) -> Vec<Self> {
         let (width, height) = (self.x1 - self.x0, self.y1 - self.y0);
         let (xm, ym) = (self.x0 + width / 2, self.y0 + height / 2);
-        let across = width >= 2 && width / 2 >= height / 4;
-        let down = height >= 2 && height / 2 >= width / 4;
-        let (across, down) = (across && height <= 2 * width, down && width <= 2 * height);
+        let across = width >= 2 && height <= 2 * width;
+        let down = height >= 2 && width <= 2 * height;
         match (across, down) {
             (true, true) => vec![
                 Self {
@@ -107,44 +123,113 @@ impl Quad {
     }
 }
 
-/// Rectangles that cover everything that can be mapped.
-fn patches(size: (u32, u32), mapping: &dyn PixelMapping) -> Vec<Patch> {
-    let mut open = vec![Quad {
-        x0: 0,
-        y0: 0,
-        x1: size.0,
-        y1: size.1,
-    }];
-    let mut patches = Vec::new();
-    while let Some(quad) = open.pop() {
-        match quad.corners(mapping) {
-            Some(corners) if quad.is_good(&corners, mapping) => patches.push(Patch { quad, corners }),
-            Some(_) => open.extend(quad.divide()),
-            None if (quad.x1 - quad.x0).max(quad.y1 - quad.y0) > MIN_BROKEN_SIDE => open.extend(quad.divide()),
-            None => {}
-        }
-    }
-    patches
+/// Rectangles that cover everything of a destination that can be mapped.
+#[derive(Clone, Debug)]
+pub struct Mesh {
+    size: (u32, u32),
+    patches: Vec<Patch>,
 }
 
-/// The source warped to `size` pixels. A palette is kept for nearest neighbours and expanded otherwise.
+impl Mesh {
+    /// The mesh for a destination of `size` pixels, whose pixels are `pixel_aspect` times as high as wide in units of
+    /// its SRS.
+    ///
+    /// # Errors
+    /// The size is out of range.
+    pub fn new(mapping: &dyn PixelMapping, size: (u32, u32), pixel_aspect: f64) -> Result<Self, RasterError> {
+        checked_len(size.0, size.1)?;
+        let mut open = vec![Quad {
+            x0: 0,
+            y0: 0,
+            x1: size.0,
+            y1: size.1,
+        }];
+        let mut patches = Vec::new();
+        while let Some(quad) = open.pop() {
+            match quad.corners(mapping) {
+                Some(corners) if quad.is_good(&corners, mapping, pixel_aspect) => patches.push(Patch { quad, corners }),
+                Some(_) => open.extend(quad.divide()),
+                None if (quad.x1 - quad.x0).max(quad.y1 - quad.y0) > MIN_BROKEN_SIDE => open.extend(quad.divide()),
+                None => {}
+            }
+        }
+        Ok(Self { size, patches })
+    }
+
+    /// Number of rectangles.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.patches.len()
+    }
+
+    /// The mesh as positions of columns and rows, if all its rectangles are rectangles in the source as well.
+    pub fn separable(&self) -> Option<SeparableMapping> {
+        let near = |a: f64, b: f64| (a - b).abs() < STRAIGHT;
+        let mut xs = vec![f64::NAN; self.size.0 as usize];
+        let mut ys = vec![f64::NAN; self.size.1 as usize];
+        for Patch {
+            quad,
+            corners: [ul, ur, ll, lr],
+        } in &self.patches
+        {
+            if !(near(ul.0, ll.0) && near(ur.0, lr.0) && near(ul.1, ur.1) && near(ll.1, lr.1)) {
+                return None;
+            }
+            // Neighbours may be divided differently, but none of them is off by more than a pixel.
+            let fill = |positions: &mut [f64], start: u32, end: u32, from: f64, to: f64| {
+                let step = (to - from) / f64::from(end - start);
+                for (i, position) in (start..end).zip(&mut positions[start as usize..end as usize]) {
+                    if position.is_nan() {
+                        *position = from + (f64::from(i - start) + 0.5) * step;
+                    }
+                }
+            };
+            fill(&mut xs, quad.x0, quad.x1, ul.0, ur.0);
+            fill(&mut ys, quad.y0, quad.y1, ul.1, ll.1);
+        }
+        Some(SeparableMapping { xs, ys })
+    }
+
+    /// The part of a source of `size` pixels that is looked at: x, y, width, height. `None` if it is none.
+    pub fn source_window(&self, size: (u32, u32)) -> Option<(u32, u32, u32, u32)> {
+        let axis = |coordinate: fn(&(f64, f64)) -> f64, len: u32| {
+            let corners = || self.patches.iter().flat_map(|patch| &patch.corners).map(coordinate);
+            let (first, last) = (corners().reduce(f64::min)?, corners().reduce(f64::max)?);
+            // The cubic reaches two pixels to either side.
+            let start = (first - 2.0).max(0.0) as u32;
+            let end = ((last + 3.0).max(0.0) as u32).min(len);
+            (start < end).then(|| (start, end - start))
+        };
+        let (x, width) = axis(|corner| corner.0, size.0)?;
+        let (y, height) = axis(|corner| corner.1, size.1)?;
+        Some((x, y, width, height))
+    }
+
+    /// The same mesh for a source whose upper left corner is at pixel (`x`, `y`) of the one it was made for.
+    #[must_use]
+    pub fn shifted(mut self, x: u32, y: u32) -> Self {
+        for corner in self.patches.iter_mut().flat_map(|patch| &mut patch.corners) {
+            corner.0 -= f64::from(x);
+            corner.1 -= f64::from(y);
+        }
+        self
+    }
+}
+
+/// The source warped along the mesh. A palette is kept for nearest neighbours and expanded otherwise.
 ///
 /// # Errors
 /// The size is out of range.
-pub fn warp_mesh(
-    source: &Raster,
-    mapping: &dyn PixelMapping,
-    size: (u32, u32),
-    resampling: Resampling,
-    fill: Fill,
-) -> Result<Raster, RasterError> {
-    let len = checked_len(size.0, size.1)?;
-    let patches = patches(size, mapping);
-    let mut hits = vec![false; len];
+pub fn warp_mesh(source: &Raster, mesh: &Mesh, resampling: Resampling, fill: Fill) -> Result<Raster, RasterError> {
+    if let Some(mapping) = mesh.separable() {
+        return warp_separable(source, &mapping, resampling, fill);
+    }
+    let Mesh { size, patches } = mesh;
+    let mut hits = vec![false; checked_len(size.0, size.1)?];
     let warped = match resampling {
-        Resampling::Nearest => nearest(source, &patches, size, &mut hits)?,
-        Resampling::Bilinear => interpolated::<2>(source, &patches, size, &mut hits)?,
-        Resampling::Bicubic => interpolated::<4>(source, &patches, size, &mut hits)?,
+        Resampling::Nearest => nearest(source, patches, *size, &mut hits)?,
+        Resampling::Bilinear => interpolated::<2>(source, patches, *size, &mut hits)?,
+        Resampling::Bicubic => interpolated::<4>(source, patches, *size, &mut hits)?,
     };
     if !hits.contains(&false) {
         return Ok(warped);

@@ -10,7 +10,7 @@ mod kernel;
 mod mesh;
 mod separable;
 
-pub use mesh::{PixelMapping, warp_mesh};
+pub use mesh::{Mesh, PixelMapping, warp_mesh};
 pub use separable::{SeparableMapping, warp_separable};
 
 use super::options::Resampling;

@@ -40,6 +40,16 @@ fn compare(what: &str, got: &Raster, expect: &[u8], channels: usize) {
     assert!(off * 4 < pixels, "{what}: {off} of {pixels} pixels differ");
 }
 
+fn warped(
+    source: &Raster,
+    mapping: &dyn PixelMapping,
+    size: (u32, u32),
+    resampling: Resampling,
+    fill: Fill,
+) -> Result<Raster, RasterError> {
+    warp_mesh(source, &Mesh::new(mapping, size, 1.0)?, resampling, fill)
+}
+
 #[test]
 fn stretching_and_quads_equal_pillow() {
     let mut pillow = PILLOW;
@@ -87,7 +97,7 @@ fn stretching_and_quads_equal_pillow() {
     };
     for channels in [3, 4] {
         for method in METHODS {
-            let got = warp_mesh(&picture(40, 30, channels), &mapping, size, method, Fill::Transparent).unwrap();
+            let got = warped(&picture(40, 30, channels), &mapping, size, method, Fill::Transparent).unwrap();
             compare(
                 &format!("quad of {channels} channels, {method:?}"),
                 &got,
@@ -146,7 +156,7 @@ fn what_is_outside_gets_the_fill() {
         );
         let none = |_: f64, _: f64| None::<(f64, f64)>;
         assert_eq!(
-            warp_mesh(&source, &none, (9, 9), method, Fill::Transparent)
+            warped(&source, &none, (9, 9), method, Fill::Transparent)
                 .unwrap()
                 .pixel(1, 1),
             Some([0; 4])
@@ -174,7 +184,7 @@ fn flat_areas_keep_their_level() {
         let out = warp_separable(&flat, &mapping, method, Fill::Transparent).unwrap();
         assert_eq!(super::super::single_color(&out), Some([201, 255, 3, 255]), "{method:?}");
         let mesh = |x: f64, y: f64| Some((x * 0.31 + 2.0, y * 0.29 + 3.0));
-        let out = warp_mesh(&flat, &mesh, (50, 50), method, Fill::Transparent).unwrap();
+        let out = warped(&flat, &mesh, (50, 50), method, Fill::Transparent).unwrap();
         assert_eq!(super::super::single_color(&out), Some([201, 255, 3, 255]), "{method:?}");
     }
 }
@@ -186,7 +196,7 @@ fn the_mesh_follows_a_curved_mapping() {
     let ramp = Raster::new(256, 256, Pixels::Gray(data)).unwrap();
     let exact = |x: f64, y: f64| 20.0 + x * 0.7 + (y / 60.0).sin() * 10.0;
     let mapping = |x: f64, y: f64| Some((exact(x, y), y * 0.8));
-    let out = warp_mesh(&ramp, &mapping, (256, 256), Resampling::Bilinear, Fill::Color([0; 3])).unwrap();
+    let out = warped(&ramp, &mapping, (256, 256), Resampling::Bilinear, Fill::Color([0; 3])).unwrap();
     for y in 0..256 {
         for x in 0..256 {
             let expect = exact(f64::from(x) + 0.5, f64::from(y) + 0.5) - 0.5;
@@ -197,6 +207,46 @@ fn the_mesh_follows_a_curved_mapping() {
             );
         }
     }
+}
+
+#[test]
+fn rectangles_are_those_of_mapproxy() {
+    // Web Mercator seen in degrees, 58 to 32 north in `rows` rows of 46 degrees in `columns` columns. The number of
+    // rectangles and the source rows between them were taken from what MapProxy 7.0.0 hands to Pillow.
+    let mercator = |latitude: f64| (45.0 + latitude / 2.0).to_radians().tan().ln().to_degrees();
+    let (south, north) = (mercator(30.0), mercator(60.0));
+    let check = |columns: u32, rows: u32, count: usize| {
+        let mapping = |x: f64, y: f64| {
+            let (longitude, latitude) = (x * 46.0 / f64::from(columns) - 8.0, 58.0 - y * 26.0 / f64::from(rows));
+            Some((
+                (longitude + 10.0) / 50.0 * 512.0,
+                (north - mercator(latitude)) / (north - south) * 512.0,
+            ))
+        };
+        let aspect = (26.0 / f64::from(rows)) / (46.0 / f64::from(columns));
+        let mesh = Mesh::new(&mapping, (columns, rows), aspect).unwrap();
+        assert_eq!(mesh.len(), count, "{columns}x{rows}");
+        mesh.separable().unwrap()
+    };
+    let mapping = check(400, 300, 28);
+    let edge = |row: usize, expect: f64| {
+        let (above, below) = (mapping.ys[row - 1], mapping.ys[row]);
+        assert!(
+            above < expect && expect < below && below - above < 2.0,
+            "{row}: {above} {below}"
+        );
+    };
+    edge(37, 112.715);
+    edge(75, 176.675);
+    edge(150, 290.521);
+    edge(225, 392.083);
+    check(512, 512, 40);
+    check(1000, 200, 256);
+    check(200, 1000, 4);
+    check(256, 256, 16);
+    check(99, 99, 4);
+    check(100, 100, 10);
+    check(101, 210, 5);
 }
 
 mod properties {
@@ -232,7 +282,7 @@ mod properties {
                     prop_assert_eq!(warp_separable(&source, &mapping, method, fill).unwrap().size(), size);
                     let at = |positions: &[f64], at: f64| positions[(at as usize).min(positions.len() - 1)];
                     let mesh = |x: f64, y: f64| Some((at(&mapping.xs, x), at(&mapping.ys, y)));
-                    prop_assert_eq!(warp_mesh(&source, &mesh, size, method, fill).unwrap().size(), size);
+                    prop_assert_eq!(warped(&source, &mesh, size, method, fill).unwrap().size(), size);
                 }
             }
         }
