@@ -1,14 +1,15 @@
 //! Lists of expired tiles, as osm2pgsql and imposm write them: `z/x/y` lines, rows counted from the north.
 
 use super::{CoverageError, Polygon};
-use crate::grid::{TileCoord, TileGrid};
+use crate::srs::BBox;
 
-/// The boxes of all tiles, in Web Mercator. Tiles outside the grid are left out.
+/// Half the width of the world in Web Mercator.
+const HALF_WORLD: f64 = 20_037_508.342_789_244;
+/// Tiles smaller than this are no tiles: a level of 30 is 4 cm per tile.
+const MAX_LEVEL: u32 = 30;
+
+/// The boxes of all tiles, in Web Mercator. Tiles outside the world are left out.
 pub(super) fn read<'a>(files: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Vec<Polygon>, CoverageError> {
-    let grid = TileGrid::predefined("GLOBAL_WEBMERCATOR")
-        .expect("it is predefined")
-        .build()
-        .expect("predefined grids are right");
     let mut polygons = Vec::new();
     for (name, text) in files {
         for (index, line) in text.lines().enumerate() {
@@ -21,27 +22,37 @@ pub(super) fn read<'a>(files: impl IntoIterator<Item = (&'a str, &'a str)>) -> R
                 place: format!("{name} line {}", index + 1),
                 problem: format!("`{line}` is no tile: expected `z/x/y`"),
             })?;
-            if let Some(tile) = grid.limit_tile(tile) {
-                polygons.push(Polygon::from_bbox(&grid.tile_bbox(tile)));
-            }
+            polygons.extend(tile_bbox(tile).map(|bbox| Polygon::from_bbox(&bbox)));
         }
     }
     Ok(polygons)
 }
 
-fn parse(line: &str) -> Option<TileCoord> {
-    let mut parts = line.split('/').map(str::parse::<i64>);
-    let (z, x, y) = (parts.next()?.ok()?, parts.next()?.ok()?, parts.next()?.ok()?);
-    if parts.next().is_some() {
+/// Level, column, row.
+fn parse(line: &str) -> Option<(u32, i64, i64)> {
+    let mut parts = line.split('/');
+    let tile = (
+        parts.next()?.parse().ok()?,
+        parts.next()?.parse().ok()?,
+        parts.next()?.parse().ok()?,
+    );
+    parts.next().is_none().then_some(tile)
+}
+
+fn tile_bbox((level, column, row): (u32, i64, i64)) -> Option<BBox> {
+    let tiles = 1_i64 << level.min(MAX_LEVEL);
+    if level > MAX_LEVEL || !(0..tiles).contains(&column) || !(0..tiles).contains(&row) {
         return None;
     }
-    TileCoord::from_request(x, y, z)
+    let edge = |index: i64| -HALF_WORLD + 2.0 * HALF_WORLD * (index as f64 / tiles as f64);
+    Some(BBox::new(edge(column), -edge(row + 1), edge(column + 1), -edge(row)))
 }
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::coverage::Coverage;
-    use crate::srs::{BBox, Srs};
+    use crate::srs::Srs;
 
     #[test]
     fn covers_the_tiles() {

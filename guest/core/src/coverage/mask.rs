@@ -105,16 +105,10 @@ impl Mask {
         (0.0..self.width as f64).contains(&x) && (0.0..self.height as f64).contains(&y)
     }
 
-    /// The lines of pixels that a ring touches.
-    fn rows(&self, ring: &Ring) -> std::ops::Range<usize> {
-        let (mut top, mut bottom) = (f64::INFINITY, f64::NEG_INFINITY);
-        for (_, y) in ring {
-            top = top.min(*y);
-            bottom = bottom.max(*y);
-        }
+    /// The lines of pixels from `top` to `bottom`, as far as the map has them.
+    fn rows(&self, top: f64, bottom: f64) -> std::ops::Range<usize> {
         let top = top.max(0.0);
         let bottom = bottom.min(self.height as f64 - 1.0);
-        // nothing if the ring is empty or lies above or below
         if top <= bottom {
             top as usize..bottom as usize + 1
         } else {
@@ -124,21 +118,17 @@ impl Mask {
 
     /// Fills a ring whose corners are pixels, its outline included.
     fn fill(&mut self, ring: &Ring, value: u8) {
-        // x where edges pass from one side of a line to the other: between pairs of them is inside
-        let mut crossings: Vec<f64> = Vec::new();
-        for row in self.rows(ring) {
-            let y = row as f64;
-            crossings.clear();
-            crossings.extend(
-                edges(ring)
-                    .filter(|((_, ay), (_, by))| (*ay > y) != (*by > y))
-                    .map(|(a, b)| x_at(a, b, y)),
-            );
-            crossings.sort_by(f64::total_cmp);
-            for pair in crossings.chunks_exact(2) {
-                if let [start, end] = *pair {
-                    self.span(row, start, end, value);
-                }
+        // where edges pass from one side of a line to the other: between pairs of them is inside
+        let mut crossings: Vec<(usize, f64)> = Vec::new();
+        for (a, b) in edges(ring) {
+            // an edge passes the line it ends on, but not the one it starts on
+            let rows = self.rows(a.1.min(b.1), a.1.max(b.1) - 1.0);
+            crossings.extend(rows.map(|row| (row, x_at(a, b, row as f64))));
+        }
+        crossings.sort_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)));
+        for pair in crossings.chunks_exact(2) {
+            if let [(row, start), (_, end)] = *pair {
+                self.span(row, start, end, value);
             }
         }
         self.outline(ring, value);
@@ -146,15 +136,12 @@ impl Mask {
 
     /// Draws the edges of a ring: one pixel on each line they pass, all pixels of those along a line.
     fn outline(&mut self, ring: &Ring, value: u8) {
-        for row in self.rows(ring) {
-            let y = row as f64;
-            for (a, b) in edges(ring) {
+        for (a, b) in edges(ring) {
+            for row in self.rows(a.1.min(b.1), a.1.max(b.1)) {
                 if a.1 == b.1 {
-                    if a.1 == y {
-                        self.span(row, a.0.min(b.0), a.0.max(b.0), value);
-                    }
-                } else if a.1.min(b.1) <= y && y <= a.1.max(b.1) {
-                    let x = x_at(a, b, y);
+                    self.span(row, a.0.min(b.0), a.0.max(b.0), value);
+                } else {
+                    let x = x_at(a, b, row as f64);
                     self.span(row, x, x, value);
                 }
             }

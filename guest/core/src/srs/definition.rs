@@ -48,6 +48,9 @@ pub(super) struct Definition {
 }
 
 impl Definition {
+    /// Stands in for a system that a compiled configuration names but this program does not know. It transforms nothing.
+    pub(super) const UNKNOWN: Self = Self::new(false, "proj=unknown");
+
     const fn new(north_first: bool, text: &'static str) -> Self {
         Self { north_first, text }
     }
@@ -135,43 +138,48 @@ pub(super) struct Datum {
     semi_major: Option<&'static str>,
 }
 
-/// The system of an upper-case code.
-pub(super) fn find(code: &str) -> Option<(Identity, Definition)> {
-    if matches!(
-        code,
-        "CRS:84"
-            | "CRS84"
-            | "OGC:CRS84"
-            | "OGC:84"
-            | "URN:OGC:DEF:CRS:OGC:1.3:CRS84"
-            | "URN:OGC:DEF:CRS:OGC::CRS84"
-            | "URN:OGC:DEF:CRS:CRS::84"
-            | "HTTP://WWW.OPENGIS.NET/DEF/CRS/OGC/1.3/CRS84"
-            | "HTTP://WWW.OPENGIS.NET/DEF/CRS/CRS/0/84"
-    ) {
-        return Some((Identity::Wgs84, Definition::new(false, "proj=longlat ellps=WGS84")));
+const CRS84: [&str; 9] = [
+    "CRS:84",
+    "CRS84",
+    "OGC:CRS84",
+    "OGC:84",
+    "URN:OGC:DEF:CRS:OGC:1.3:CRS84",
+    "URN:OGC:DEF:CRS:OGC::CRS84",
+    "URN:OGC:DEF:CRS:CRS::84",
+    "HTTP://WWW.OPENGIS.NET/DEF/CRS/OGC/1.3/CRS84",
+    "HTTP://WWW.OPENGIS.NET/DEF/CRS/CRS/0/84",
+];
+
+/// What an upper-case code names, without looking whether there is such a system.
+pub(super) fn identify(code: &str) -> Option<Identity> {
+    if let Some(number) = epsg_number(code) {
+        return Some(match number {
+            4326 => Identity::Wgs84,
+            3857 | 900_913 | 102_100 | 102_113 => Identity::WebMercator,
+            _ => Identity::Epsg(number),
+        });
+    }
+    if CRS84.contains(&code) {
+        return Some(Identity::Wgs84);
     }
     if let Some(number) = number_of(code, "IAU_2015").or_else(|| number_of(code, "IAU")) {
-        return Some((Identity::Iau(number), search(IAU, number)?));
+        return Some(Identity::Iau(number));
     }
-    if let Some(number) = number_of(code, "ESRI") {
-        return match number {
-            102_100 | 102_113 => find_epsg(number),
-            _ => Some((Identity::Esri(number), search(ESRI, number)?)),
-        };
-    }
-    find_epsg(epsg_number(code)?)
+    Some(match number_of(code, "ESRI")? {
+        102_100 | 102_113 => Identity::WebMercator,
+        number => Identity::Esri(number),
+    })
 }
 
-fn find_epsg(number: u32) -> Option<(Identity, Definition)> {
-    Some(match number {
-        4326 => (Identity::Wgs84, Definition::new(true, "proj=longlat ellps=WGS84")),
-        3857 | 900_913 | 102_100 | 102_113 => (
-            Identity::WebMercator,
-            Definition::new(false, "proj=webmerc ellps=WGS84"),
-        ),
-        _ => (Identity::Epsg(number), search(EPSG, number)?),
-    })
+/// The definition of the system that `code` was identified as.
+pub(super) fn define(identity: Identity, code: &str) -> Option<Definition> {
+    match identity {
+        Identity::Wgs84 => Some(Definition::new(!CRS84.contains(&code), "proj=longlat ellps=WGS84")),
+        Identity::WebMercator => Some(Definition::new(false, "proj=webmerc ellps=WGS84")),
+        Identity::Epsg(number) => search(EPSG, number),
+        Identity::Esri(number) => search(ESRI, number),
+        Identity::Iau(number) => search(IAU, number),
+    }
 }
 
 /// The number in any of the spellings of an EPSG code, in upper case.

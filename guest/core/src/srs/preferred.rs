@@ -45,3 +45,29 @@ pub fn best_srs<'a>(target: &Srs, supported: &'a [Srs], preferred: &PreferredSrs
         .or_else(|| supported.iter().find(|srs| srs.is_latlong() == target.is_latlong()))
         .or_else(|| supported.first())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_the_best_source_system() {
+        let srs = |code: &str| Srs::new(code).expect("a known code");
+        let mut preferred = PreferredSrs::new();
+        preferred.add(
+            srs("EPSG:25832"),
+            vec![srs("EPSG:31467"), srs("EPSG:25833"), srs("EPSG:4326")],
+        );
+        let check = |target: &str, supported: &str, expect: Option<&str>| {
+            let supported: Vec<Srs> = supported.split_whitespace().map(srs).collect();
+            let found = best_srs(&srs(target), &supported, &preferred);
+            assert_eq!(found.map(Srs::code), expect, "{target} of {supported:?}");
+        };
+        check("EPSG:3857", "EPSG:4326 EPSG:900913", Some("EPSG:900913"));
+        check("EPSG:25832", "EPSG:3857 EPSG:4326 EPSG:25833", Some("EPSG:25833"));
+        check("EPSG:25832", "EPSG:4258 EPSG:3857", Some("EPSG:3857"));
+        check("EPSG:4258", "EPSG:3857 EPSG:4326", Some("EPSG:4326"));
+        check("EPSG:4258", "EPSG:3857 EPSG:25832", Some("EPSG:3857"));
+        check("EPSG:4258", "", None);
+    }
+}

@@ -20,14 +20,15 @@ pub(super) const MERCATOR_EXTENT: f64 = 20_037_508.342_789_244;
 /// are, and `CRS:84` equals `EPSG:4326` (but differs in [axis order](Srs::is_axis_order_ne)). [`Srs::code`] keeps the
 /// spelling, which is what is sent to sources and listed in capabilities.
 ///
-/// Cloning is cheap; the projection itself is set up when the first point is transformed. Serialised as the code.
+/// Cloning is cheap; the projection itself is set up when the first point is transformed. Serialised as the code; read
+/// back, even the code's definition is looked up only when it is needed.
 #[derive(Clone)]
 pub struct Srs(Arc<Inner>);
 
 struct Inner {
     code: Box<str>,
     identity: Identity,
-    definition: Definition,
+    definition: OnceLock<Definition>,
     /// The projection without a datum shift, and with one.
     proj: [OnceLock<Result<Proj, SrsError>>; 2],
 }
@@ -38,19 +39,26 @@ impl Srs {
     pub fn new(code: &str) -> Result<Self, SrsError> {
         let code = code.trim();
         let unknown = || SrsError::UnknownCode { code: code.to_owned() };
-        let upper = code.to_ascii_uppercase();
-        let (identity, definition) = definition::find(&upper).ok_or_else(unknown)?;
-        let code = if upper.bytes().all(|b| b.is_ascii_digit()) {
-            format!("EPSG:{upper}")
-        } else {
-            upper
-        };
-        Ok(Self(Arc::new(Inner {
+        let code = normalized(code);
+        let identity = definition::identify(&code).ok_or_else(unknown)?;
+        let definition = definition::define(identity, &code).ok_or_else(unknown)?;
+        Ok(Self::assemble(code, identity, OnceLock::from(definition)))
+    }
+
+    /// As [`new`](Self::new) for a code that was found before: its definition is looked up when it is needed.
+    fn known(code: &str) -> Option<Self> {
+        let code = normalized(code);
+        let identity = definition::identify(&code)?;
+        Some(Self::assemble(code, identity, OnceLock::new()))
+    }
+
+    fn assemble(code: String, identity: Identity, definition: OnceLock<Definition>) -> Self {
+        Self(Arc::new(Inner {
             code: code.into_boxed_str(),
             identity,
             definition,
             proj: [const { OnceLock::new() }; 2],
-        })))
+        }))
     }
 
     /// `EPSG:4326`, longitude and latitude on WGS 84.
@@ -75,13 +83,13 @@ impl Srs {
 
     /// Whether coordinates are degrees of longitude and latitude.
     pub fn is_latlong(&self) -> bool {
-        self.0.definition.is_latlong()
+        self.definition().is_latlong()
     }
 
     /// Whether the authority lists northing (or latitude) before easting, so that WMS 1.3.0 and WMTS messages carry
     /// `y, x`.
     pub fn is_axis_order_ne(&self) -> bool {
-        self.0.definition.north_first
+        self.definition().north_first
     }
 
     /// Whether this is the spherical Mercator projection of web maps.
@@ -91,7 +99,7 @@ impl Srs {
 
     /// Metres per coordinate unit: 111319.49 for degrees, else what the definition says (0.3048 for feet).
     pub fn meters_per_unit(&self) -> f64 {
-        self.0.definition.meters_per_unit()
+        self.definition().meters_per_unit()
     }
 
     /// The system of longitude and latitude for the same celestial body: `EPSG:4326` on Earth.
@@ -146,7 +154,7 @@ impl Srs {
     pub(super) fn proj(&self, shifted: bool) -> Result<&Proj, SrsError> {
         let [plain, with_shift] = &self.0.proj;
         let proj = if shifted { with_shift } else { plain };
-        proj.get_or_init(|| self.0.definition.to_proj(&self.0.code, shifted))
+        proj.get_or_init(|| self.definition().to_proj(&self.0.code, shifted))
             .as_ref()
             .map_err(Clone::clone)
     }
@@ -156,7 +164,18 @@ impl Srs {
     }
 
     pub(super) fn definition(&self) -> &Definition {
-        &self.0.definition
+        self.0
+            .definition
+            .get_or_init(|| definition::define(self.0.identity, &self.0.code).unwrap_or(Definition::UNKNOWN))
+    }
+}
+
+fn normalized(code: &str) -> String {
+    let code = code.trim().to_ascii_uppercase();
+    if !code.is_empty() && code.bytes().all(|byte| byte.is_ascii_digit()) {
+        format!("EPSG:{code}")
+    } else {
+        code
     }
 }
 
@@ -209,7 +228,7 @@ impl de::Visitor<'_> for CodeVisitor {
     }
 
     fn visit_str<E: de::Error>(self, code: &str) -> Result<Srs, E> {
-        Srs::new(code).map_err(E::custom)
+        Srs::known(code).ok_or_else(|| E::invalid_value(de::Unexpected::Str(code), &self))
     }
 }
 
