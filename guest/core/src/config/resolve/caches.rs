@@ -68,7 +68,8 @@ impl Resolver<'_, '_> {
                 )
                 .expect("expected `request_format: image/png` or `image/vnd.jpeg-png`");
         }
-        let image = self.cache_image(node, &format_name, &request_format, &parts);
+        let own_image = self.image_options(node.get("image"), Some(&format_name));
+        let image = Self::cache_image(&own_image, &request_format, &parts);
         let format = image.format.clone().unwrap_or(ImageFormat::PNG);
 
         let wanted_size = meta_size(node, self.findings).unwrap_or(self.globals.meta_size);
@@ -86,7 +87,10 @@ impl Resolver<'_, '_> {
         let tile_lock_dir = text(store, "tile_lock_dir")
             .map(|path| self.path(&path))
             .or_else(|| self.globals.tile_lock_dir.clone())
-            .unwrap_or_else(|| format!("{}/tile_locks", self.cache_dir(node)));
+            .unwrap_or_else(|| {
+                let directory = text(store, "directory").map(|path| self.path(&path));
+                format!("{}/tile_locks", directory.unwrap_or_else(|| self.cache_dir(node)))
+            });
         self.needs.directory(&tile_lock_dir, true);
         let (coverage, coverage_problem) = match limit {
             Ok(coverage) => (coverage, None),
@@ -138,6 +142,7 @@ impl Resolver<'_, '_> {
             unsupported,
         };
         Some(BuiltCache {
+            own_image,
             extents: extents
                 .into_iter()
                 .zip(&grids)
@@ -255,8 +260,7 @@ impl Resolver<'_, '_> {
             .suggest(name, known);
     }
 
-    fn cache_image(&self, node: &Node, format: &str, request_format: &ImageFormat, parts: &[Part]) -> ImageOptions {
-        let base = self.image_options(node.get("image"), Some(format));
+    fn cache_image(base: &ImageOptions, request_format: &ImageFormat, parts: &[Part]) -> ImageOptions {
         let dummy = || ImageOptions {
             transparent: Some(true),
             ..ImageOptions::default()
@@ -267,13 +271,13 @@ impl Resolver<'_, '_> {
             .map(|part| match part {
                 Part::Source(source) if !source.draws || source.source.seed_only => dummy(),
                 Part::Source(source) => options_in_cache(&source.source, asked),
-                Part::Cache(cache) => cache.cache.image.clone(),
+                Part::Cache(cache) => cache.own_image.clone(),
             })
             .collect();
         if sources.is_empty() {
             sources.push(dummy());
         }
-        let mut options = compatible_options(&sources, Some(&base));
+        let mut options = compatible_options(&sources, Some(base));
         options.colors.get_or_insert(0);
         options.format.get_or_insert(ImageFormat::PNG);
         options

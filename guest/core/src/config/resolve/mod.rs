@@ -26,6 +26,7 @@ use super::model::{Cache, MapExtent, Source};
 use super::yaml::{At, Entry, Node};
 use super::{Directory, Origin};
 use crate::grid::TileGrid;
+use crate::image::ImageOptions;
 use crate::srs::Srs;
 use globals::Globals;
 use needs::Needs;
@@ -155,6 +156,8 @@ struct BuiltCache {
     featureinfo: bool,
     legend: bool,
     res_range: Option<super::model::ResRange>,
+    /// its own options, without what its sources add: what counts where it is the source of another cache
+    own_image: ImageOptions,
 }
 
 /// What the sections name, for quick look-up. Later work on big files would be quadratic otherwise.
