@@ -447,7 +447,7 @@ fn exceptions_are_documents_or_pictures() {
     check("", WmsVersion::V110, 500, "application/vnd.ogc.se_xml");
     let report = check("", WmsVersion::V111, 500, "application/vnd.ogc.se_xml");
     insta::assert_snapshot!(String::from_utf8(report.body).unwrap(), @r#"
-    <?xml version="1.0" encoding="UTF-8"?>
+    <?xml version="1.0"?>
     <!DOCTYPE ServiceExceptionReport SYSTEM "http://schemas.opengis.net/wms/1.1.1/exception_1_1_1.dtd">
     <ServiceExceptionReport version="1.1.1">
     <ServiceException code="LayerNotDefined">unknown layer: &#60;&#38;�&#62;</ServiceException>
