@@ -21,6 +21,16 @@ enum Part {
     Cache(Rc<BuiltCache>),
 }
 
+impl Part {
+    fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Source(a), Self::Source(b)) => Rc::ptr_eq(a, b),
+            (Self::Cache(a), Self::Cache(b)) => Rc::ptr_eq(a, b),
+            _ => false,
+        }
+    }
+}
+
 impl Resolver<'_, '_> {
     pub(super) fn has_cache(&self, name: &str) -> bool {
         self.names.caches.contains_key(name)
@@ -222,7 +232,10 @@ impl Resolver<'_, '_> {
                     band: number(item, "band").unwrap_or(0.0).clamp(0.0, 255.0) as u8,
                     factor: number(item, "factor").unwrap_or(1.0),
                 });
-                parts.push(part);
+                // a source counts once, however many of its bands are used
+                if !parts.iter().any(|known: &Part| known.is(&part)) {
+                    parts.push(part);
+                }
             }
             if let Some(target) = entry.key.chars().next() {
                 merge.bands.push((target, band));
@@ -277,9 +290,10 @@ impl Resolver<'_, '_> {
         if sources.is_empty() {
             sources.push(dummy());
         }
-        let mut options = compatible_options(&sources, Some(base));
+        let mut base = base.clone();
+        base.format.get_or_insert(ImageFormat::PNG);
+        let mut options = compatible_options(&sources, Some(&base));
         options.colors.get_or_insert(0);
-        options.format.get_or_insert(ImageFormat::PNG);
         options
     }
 

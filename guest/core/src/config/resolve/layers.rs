@@ -109,11 +109,12 @@ impl Resolver<'_, '_> {
         if let Some(url) = &legendurl {
             self.legend_needs(url, place(node, "legendurl"), node);
         }
-        let extent = if has_sources {
-            merge_extents(sources.iter().map(|source| source.extent.clone()))
-        } else {
-            merge_extents(children.iter().map(|child| child.extent.clone()))
-        };
+        let extent = merge_extents(
+            sources
+                .iter()
+                .map(|source| source.extent.clone())
+                .chain(children.iter().map(|child| child.extent.clone())),
+        );
         let res_range = if has_sources {
             own_range.or_else(|| {
                 merge_ranges(
@@ -137,10 +138,10 @@ impl Resolver<'_, '_> {
             res_range,
             extent: extent.clone().unwrap_or_else(world),
             queryable: sources.iter().any(|source| source.featureinfo)
-                || !has_sources && children.iter().any(|child| child.node.layer.queryable),
+                || children.iter().any(|child| child.node.layer.queryable),
             has_legend: legendurl.is_some()
                 || sources.iter().any(|source| source.legend)
-                || !has_sources && children.iter().any(|child| child.node.layer.has_legend),
+                || children.iter().any(|child| child.node.layer.has_legend),
             legendurl,
             wmts_kvp_legendurl: text(node, "wmts_kvp_legendurl"),
             wmts_rest_legendurl: text(node, "wmts_rest_legendurl"),
