@@ -25,6 +25,8 @@ const LINE_SPACING: f32 = 3.0;
 /// A line longer than this is cut: texts come from anywhere.
 const MAX_LINE: usize = 1000;
 const MAX_LINES: usize = 100;
+/// Pixels along a side; letters beyond are cut.
+const MAX_SIDE: u32 = 4096;
 
 /// The text as an RGBA picture, with a padding around it. With `wrap` no line is wider than so many pixels if it can be
 /// broken between words. `None` if there is nothing to draw.
@@ -44,8 +46,9 @@ pub(super) fn draw(text: &str, style: Style, wrap: Option<u32>) -> Result<Option
         return Ok(None);
     }
     let line_height = font.height() + LINE_SPACING;
-    let width = width + 2 * PADDING;
+    let width = (width + 2 * PADDING).min(MAX_SIDE);
     let height = (line_height * lines.len() as f32 - LINE_SPACING).ceil() as u32 + 2 * PADDING;
+    let height = height.min(MAX_SIDE);
     let mut data = style.background.repeat(checked_len(width, height)?);
     for (number, line) in lines.iter().enumerate() {
         let baseline = PADDING as f32 + line_height * number as f32 + font.ascent();
