@@ -71,6 +71,17 @@ impl WmsRequests {
         &self.forward
     }
 
+    /// Those of a query's dimensions that are handed on.
+    pub fn forwarded_of<'d>(&self, dimensions: &'d Dimensions) -> Vec<(&'d str, &'d str)> {
+        let is_forwarded = |name: &str| {
+            self.forward
+                .iter()
+                .any(|forwarded| forwarded.eq_ignore_ascii_case(name))
+        };
+        let pairs = dimensions.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        pairs.filter(|(name, _)| is_forwarded(name)).collect()
+    }
+
     /// GetMap of a box, size in pixels.
     pub fn map(&self, bbox: BBox, size: (u32, u32), srs: &Srs, format: &ImageFormat, dimensions: &Dimensions) -> Body {
         let mut params = self.template.clone();
@@ -79,14 +90,8 @@ impl WmsRequests {
         }
         self.set_box(&mut params, bbox, size, srs);
         params.set("format", self.format_name(format));
-        for (name, value) in dimensions {
-            if self
-                .forward
-                .iter()
-                .any(|forwarded| forwarded.eq_ignore_ascii_case(name))
-            {
-                params.set(name, value.as_str());
-            }
+        for (name, value) in self.forwarded_of(dimensions) {
+            params.set(name, value);
         }
         if self.version != WmsVersion::V100 {
             params.set("request", "GetMap");
@@ -119,14 +124,8 @@ impl WmsRequests {
         if !params.contains("format") {
             params.set("format", query.format.as_str());
         }
-        for (name, value) in &query.dimensions {
-            if self
-                .forward
-                .iter()
-                .any(|forwarded| forwarded.eq_ignore_ascii_case(name))
-            {
-                params.set(name, value.as_str());
-            }
+        for (name, value) in self.forwarded_of(&query.dimensions) {
+            params.set(name, value);
         }
         let request = if self.version == WmsVersion::V100 {
             "feature_info"

@@ -47,7 +47,7 @@ pub(super) fn get(
         .iter()
         .map(|body| client.request(body.url.clone(), body.post.clone()))
         .collect();
-    let replies = send_all(platform, upstreams, 4, &mut || {});
+    let replies = send_all(platform, upstreams, 1, &mut || {});
     let mut failure = None;
     for (body, reply) in bodies.iter().zip(replies) {
         match legend_of(client, &body.url, reply, is_json) {
@@ -63,7 +63,10 @@ pub(super) fn get(
     }
     if is_json {
         let options = ImageOptions::new(ImageFormat::new(query.format.clone()));
-        let info = |content| FeatureInfo { kind: InfoKind::Json, content };
+        let info = |content| FeatureInfo {
+            kind: InfoKind::Json,
+            content,
+        };
         let combined = FeatureInfo::combine(&legends.into_iter().map(info).collect::<Vec<_>>());
         return Ok(combined.map(|info| MapImage::from_bytes(info.content, options)));
     }

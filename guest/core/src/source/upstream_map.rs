@@ -51,24 +51,29 @@ impl PendingMap for UpstreamMap {
         };
         let reply = replies.into_iter().next().unwrap_or_else(missing);
         match self.client.judge(&self.url, reply) {
-            Ok(reply) => self.map_of(reply).map(Some),
+            Ok(reply) if is_image(&reply) => self.map_of(reply).map(Some),
+            // Only of a tile server MapProxy takes this for an error of HTTP, which `on_error` may replace.
+            Ok(reply) if self.kind == "tile" => self.replacement(self.no_image(&reply)).map(Some),
+            Ok(reply) => Err(self.no_image(&reply).into()),
             Err(failure) => self.replacement(failure).map(Some),
         }
     }
 }
 
+fn claims_to_be_image(reply: &HttpReply) -> bool {
+    let content_type = reply.headers.get("content-type");
+    content_type.is_none_or(|content_type| content_type.trim_start().starts_with("image/"))
+}
+
+/// Whether an answer says that it is an image, and begins like one.
+fn is_image(reply: &HttpReply) -> bool {
+    claims_to_be_image(reply) && peek_format(&reply.body).is_some() && peek_size(&reply.body).is_ok()
+}
+
 impl UpstreamMap {
     fn map_of(&self, reply: HttpReply) -> Result<MapImage, LayerError> {
-        let is_image = |content_type: &str| content_type.trim_start().starts_with("image/");
-        let format = peek_format(&reply.body);
-        let Some(format) = format.filter(|_| reply.headers.get("content-type").is_none_or(is_image)) else {
-            return Err(self.no_image(&reply));
-        };
-        if peek_size(&reply.body).is_err() {
-            return Err(self.no_image(&reply));
-        }
         let options = ImageOptions {
-            format: Some(format),
+            format: peek_format(&reply.body),
             ..self.source.image.clone()
         };
         let mut image = MapImage::from_bytes(reply.body, options);
@@ -133,12 +138,17 @@ impl UpstreamMap {
         Ok(clipped)
     }
 
-    fn no_image(&self, reply: &HttpReply) -> LayerError {
+    fn no_image(&self, reply: &HttpReply) -> UpstreamFailure {
         let begin: String = String::from_utf8_lossy(&reply.body).chars().take(200).collect();
         log::warn!(target: "mapproxy.source", "no image from `{}`, it begins with: {begin}", self.url);
-        LayerError::Source {
-            message: format!("no image returned from source {}: {}", self.kind, self.url),
+        let reason = if claims_to_be_image(reply) {
+            " (error while processing image file)"
+        } else {
+            ""
+        };
+        UpstreamFailure {
             status: None,
+            message: format!("no image returned from source {}: {}{reason}", self.kind, self.url),
         }
     }
 

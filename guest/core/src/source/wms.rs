@@ -162,6 +162,14 @@ impl WmsMapSource {
     }
 }
 
+/// The pixel that is asked about.
+fn pixel_bbox(query: &InfoQuery) -> BBox {
+    let (x_res, y_res) = query.bbox.resolution(query.size);
+    let minx = query.bbox.minx + query.pos.0 * x_res;
+    let maxy = query.bbox.maxy - query.pos.1 * y_res;
+    BBox::new(minx, maxy - y_res, minx + x_res, maxy)
+}
+
 /// What is asked of the server: the picture as a whole, and the box and size sent.
 #[derive(Debug)]
 struct Request {
@@ -199,7 +207,8 @@ impl MapLayer for WmsMapSource {
     }
 
     fn get_info(&self, query: &InfoQuery) -> Result<Option<FeatureInfo>, LayerError> {
-        let covered = |coverage: &crate::coverage::Coverage| coverage.intersects(query.bbox, &query.srs);
+        let pixel = pixel_bbox(query);
+        let covered = |coverage: &crate::coverage::Coverage| coverage.intersects(pixel, &query.srs);
         if !self.wms.featureinfo || !self.source.coverage.as_ref().is_none_or(covered) {
             return Ok(None);
         }
@@ -270,7 +279,7 @@ impl MapLayer for WmsMapSource {
             && self.source.coverage.as_ref().is_none_or(covers)
     }
 
-    fn combine(&self, above: &dyn MapLayer, _query: &MapQuery) -> Option<Box<dyn MapLayer>> {
+    fn combine(&self, above: &dyn MapLayer, query: &MapQuery) -> Option<Box<dyn MapLayer>> {
         let above: &Self = above.as_any().downcast_ref()?;
         let (own, other) = (&self.source, &above.source);
         let agree = own.opacity.is_none()
@@ -282,7 +291,7 @@ impl MapLayer for WmsMapSource {
             && own.coverage == other.coverage
             && own.seed_only == other.seed_only
             && self.wms.map == above.wms.map
-            && self.wms.forward_req_params == above.wms.forward_req_params
+            && self.requests.forwarded_of(&query.dimensions) == above.requests.forwarded_of(&query.dimensions)
             && own.http == other.http
             && self.requests.combines_with(&above.requests);
         agree.then(|| {

@@ -66,10 +66,7 @@ fn find_tag(document: &[u8], name: &[u8], from: usize) -> Option<usize> {
     rest.windows(name.len())
         .enumerate()
         .position(|(position, window)| {
-            window.eq_ignore_ascii_case(name)
-                && !rest
-                    .get(position + name.len())
-                    .is_some_and(u8::is_ascii_alphanumeric)
+            window.eq_ignore_ascii_case(name) && !rest.get(position + name.len()).is_some_and(u8::is_ascii_alphanumeric)
         })
         .map(|position| from + position)
 }

@@ -319,7 +319,10 @@ fn any_query() -> impl proptest::strategy::Strategy<Value = String> {
         .prop_map(str::to_owned),
     ];
     prop::collection::vec((name, value), 0..20).prop_map(|pairs| {
-        let pairs: Vec<String> = pairs.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let pairs: Vec<String> = pairs
+            .into_iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
         pairs.join("&")
     })
 }

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use crate::assemble::WmsLayer;
 use crate::config::model::{WmsService, WmsVersion};
 use crate::http::Response;
+use crate::image::ImageFormat;
 use crate::layer::{FeatureInfo, InfoKind};
 use crate::query::InfoQuery;
 use crate::request::wms::{GetFeatureInfo, WmsRequestError};
@@ -62,7 +63,8 @@ pub(super) fn ask(
         srs,
         pos: request.pos,
         info_format: request.info_format,
-        format: request.map.format,
+        // 1.0.0 says `PNG`, which its successors call `image/PNG`
+        format: ImageFormat::new(request.map.format).mime_type().into_owned(),
         feature_count: request.feature_count,
         dimensions: request.map.dimensions,
     };

@@ -3,7 +3,6 @@
 use std::rc::Rc;
 
 use crate::assemble::WmsLayer;
-use crate::config::model::ResRange;
 use crate::layer::LayerError;
 use crate::query::MapQuery;
 use crate::request::wms::WmsRequestError;
@@ -72,14 +71,5 @@ pub(super) fn to_draw(
 }
 
 fn is_shown(layer: &WmsLayer, query: &MapQuery) -> bool {
-    layer.conf.res_range.is_none_or(|range| contains(range, query))
-}
-
-/// Whether something is shown at the resolution of a query (behaviour section 9: the coarse limit is exclusive within a
-/// millionth, the fine one inclusive).
-fn contains(range: ResRange, query: &MapQuery) -> bool {
-    let res = query.resolution() * query.srs.meters_per_unit();
-    let too_coarse = range.min_res.is_some_and(|min_res| min_res + 1e-6 <= res);
-    let too_fine = range.max_res.is_some_and(|max_res| max_res > res);
-    !too_coarse && !too_fine
+    layer.conf.res_range.is_none_or(|range| range.contains_query(query))
 }

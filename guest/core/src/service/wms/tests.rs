@@ -16,8 +16,8 @@ use crate::layer::{FeatureInfo, InfoKind, LayerError};
 use crate::platform::Platform;
 use crate::platform::memory::MemoryPlatform;
 use crate::request::QueryParams;
-use crate::srs::BBox;
 use crate::request::wms::{ExceptionStyle, GetFeatureInfo, GetMap, Strictness, WmsRequest, parse};
+use crate::srs::BBox;
 
 const RED: [u8; 4] = [255, 0, 0, 255];
 const BLUE: [u8; 4] = [0, 0, 255, 255];
