@@ -58,10 +58,11 @@ impl fmt::Display for Problem {
     }
 }
 
-/// The candidate nearest to a misspelt name: at most a third of its letters changed, three at the most.
+/// The candidate nearest to a misspelt name: at most a third of its letters changed, and no
+/// more than three.
 pub(super) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
     let length = name.chars().count();
-    let limit = (length / 3).clamp(1, 3);
+    let limit = (length / 3).min(3);
     candidates
         .into_iter()
         .filter(|candidate| *candidate != name)

@@ -153,3 +153,131 @@ fn the_corpus_named_in_the_environment_compiles() {
     }
     assert!(failures.is_empty(), "{failures}");
 }
+
+/// The problems of a wrong configuration as text, with the line and a mark below it.
+fn problems(yaml: &str) -> String {
+    use std::fmt::Write as _;
+    let problems = match outcome(&[("mapproxy.yaml", yaml)]) {
+        Outcome::Problems(problems) => problems,
+        Outcome::Compiled(done) => done.warnings,
+        Outcome::Need(paths) => panic!("{paths:?}"),
+    };
+    let mut text = String::new();
+    for problem in problems {
+        let _ = writeln!(text, "{problem}");
+        if problem.line > 0 {
+            let before = " ".repeat(problem.column as usize - 1);
+            let _ = writeln!(text, "  | {}", problem.source_line);
+            let _ = writeln!(text, "  | {before}{}", "^".repeat(problem.length as usize));
+        }
+    }
+    text
+}
+
+/// A configuration around the part that is wrong.
+fn with(part: &str) -> String {
+    const REST: [(&str, &str); 4] = [
+        ("services:", "services: {wms: }\n"),
+        ("layers:", "layers: [{name: a, title: A, sources: [cache]}]\n"),
+        (
+            "caches:",
+            "caches: {cache: {grids: [GLOBAL_GEODETIC], sources: [osm_wms]}}\n",
+        ),
+        (
+            "sources:",
+            "sources: {osm_wms: {type: wms, req: {url: 'http://x/', layers: 'a,b'}}}\n",
+        ),
+    ];
+    let rest = REST
+        .iter()
+        .filter(|(key, _)| !part.lines().any(|line| line.starts_with(key)));
+    rest.fold(part.to_owned(), |text, (_, default)| text + default)
+}
+
+#[test]
+fn wrong_configurations_are_explained() {
+    let cases = [
+        "layers: [{name: a, title: A, sources: [osm_wmss]}]\n",
+        "caches:\n  cache:\n    grids: [GLOBAL_MERCATR]\n    sources: [osm_wms]\n    meta_sise: [4, 4]\n",
+        "caches:\n  cache: {sources: [other], grids: [GLOBAL_GEODETIC]}\n  other: {sources: [cache]}\n",
+        "sources:\n  osm_wms:\n    type: wsm\n    req: {url: 'http://x/'}\n",
+        "sources:\n  osm_wms:\n    type: wms\n    req: {layers: 5}\n    min_res: ten\n    wms_opts: {version: '1.2', featureinfo: maybe}\n",
+        "layers:\n  - name: a\n    title: A\n    sources: ['osm_wms:a,c', tiles]\nsources:\n  osm_wms: {type: wms, req: {url: 'http://x/', layers: 'a,b'}}\n  tiles: {type: tile, grid: GLOBAL_MERCATOR, url: 'http://x/%(z)s/%(zz)s'}\n",
+        "grids:\n  utm: {srs: 'EPSG:25832', origin: nw}\n  nowhere: {srs: 'EPSG:99999', origin: nw}\ncaches:\n  cache: {grids: [utm, nowhere], sources: [osm_wms]}\n",
+        "caches:\n  cache:\n    sources: [osm_wms, tiles]\nsources:\n  osm_wms: {type: wms, req: {url: 'http://x/'}}\n  tiles: {type: tile, grid: GLOBAL_MERCATOR, url: 'http://x/%(z)s'}\n",
+        "sources:\n  osm_wms:\n    type: wms\n    req: {url: 'http://x/'}\n    coverage: {datasource: missing.shp, srs: 'EPSG:4326'}\n",
+        "sources:\n  osm_wms:\n    type: wms\n    req: {url: 'http://$HOST/$PATH'}\n    on_error: {foo: {response: '#ff00'}, 404: {}}\n",
+        "layers:\n  - name: a\n    titel: A\n    sources: cache\n    dimensions: {time: {values: ['2020-01-01/2020/P1D']}}\n",
+        "caches:\n  cache:\n    format: mixed\n    upscale_tiles: 1\n    downscale_tiles: 1\n    refresh_before: {time: soon}\n    cache: {type: file, directory: x, directory_layout: tsm}\n    grids: [GLOBAL_GEODETIC, GLOBAL_MERCATOR]\n    sources: [osm_wms]\n",
+        "caches:\n  cache: {sources: [osm_wms], cache: {type: s3, bucket_name: b}}\n  cache: {sources: [osm_wms], format: png, cache: {type: s3, bucket_name: b}}\n",
+        "services:\n  wms: {srs: EPSG:4326, featureinfo_types: [txt]}\n  wmts: {restful_template: '/{Layer}/{TileMatrix}'}\n  wsm:\n",
+        "services:\n  wms: {title: [}\n",
+        "a: b\nc: d: e\n",
+        "- a list\n",
+        "",
+    ];
+    let text: String = cases
+        .iter()
+        .enumerate()
+        .map(|(number, part)| {
+            let whole =
+                part.ends_with("}\n") || part.ends_with("]\n") || part.ends_with(":\n") || part.ends_with("A\n");
+            let yaml = if whole && !part.contains("[}") {
+                with(part)
+            } else {
+                (*part).to_owned()
+            };
+            format!("{}:\n{}", number + 1, problems(&yaml))
+        })
+        .collect();
+    insta::assert_snapshot!(text);
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_text_is_too_strange(text in "\\PC{0,200}", at in 0_usize..1000, insert in "[-:{}\\[\\]&*!|>'\"%@`#,?<\\n \\tA-Za-z0-9.$]{0,12}") {
+        let _ = problems(&text);
+        let mut yaml = SIMPLE.to_owned();
+        let at = (0..=at % yaml.len()).rev().find(|at| yaml.is_char_boundary(*at)).unwrap_or(0);
+        yaml.insert_str(at, &insert);
+        let _ = problems(&yaml);
+    }
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "reads configurations for this test")]
+fn every_configuration_of_testdata_compiles() {
+    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/config");
+    let mut warnings = String::new();
+    let mut paths: Vec<_> = std::fs::read_dir(directory)
+        .unwrap()
+        .map(|entry| entry.unwrap().path().display().to_string())
+        .collect();
+    paths.sort();
+    for path in paths.iter().filter(|path| path.ends_with(".yaml")) {
+        let read = |path: &str| std::fs::read(path).map_err(|error| error.kind().to_string());
+        let done = match compile_all(path, &mut Files::new(), read) {
+            Outcome::Compiled(done) => done,
+            other => panic!("{path}: {other:?}"),
+        };
+        Compiled::open(done.bytes.clone()).unwrap();
+        for problem in &done.warnings {
+            warnings.push_str(&format!("{problem}\n").replace(directory, "."));
+        }
+        for needed in done
+            .directories
+            .iter()
+            .map(|d| format!("  needs {} {}", d.path, if d.writable { "to write" } else { "to read" }))
+        {
+            warnings.push_str(&format!("{needed}\n").replace(directory, "."));
+        }
+        for origin in &done.origins {
+            let checks = if origin.no_cert_checks { ", any certificate" } else { "" };
+            warnings.push_str(&format!(
+                "  asks {}://{}:{}{checks}\n",
+                origin.scheme, origin.host, origin.port
+            ));
+        }
+    }
+    insta::assert_snapshot!(warnings);
+}

@@ -57,14 +57,16 @@ impl Resolver<'_, '_> {
     }
 
     fn build_cache(&mut self, name: &str, node: &Node) -> Option<BuiltCache> {
-        let grids = self.cache_grids(node)?;
+        let grids = self.cache_grids(node);
         let empty = Node {
             value: Value::Null,
             at: node.at,
         };
         let store = node.get("cache").unwrap_or(&empty);
         let limit = self.coverage(store);
-        let (sources, parts) = self.cache_sources(node)?;
+        let sources = self.cache_sources(node);
+        // both are looked at before giving up, so that all mistakes are told
+        let (grids, (sources, parts)) = (grids?, sources?);
 
         let format_name = text(node, "format").unwrap_or_else(|| "image/png".to_owned());
         self.check_format(&format_name, place(node, "format"));
@@ -358,6 +360,9 @@ impl Resolver<'_, '_> {
         let kind = text(store, "type").unwrap_or_else(|| "file".to_owned());
         if kind != "file" {
             let message = format!("not supported yet: cache type `{kind}`");
+            if !BACKENDS.contains(&kind.as_str()) {
+                return (CacheBackend::Unsupported { kind }, Some(message)); // reported by the check of the keys
+            }
             self.findings
                 .warn(place(store, "type"), message.clone())
                 .expect("layers that need it answer this message");
@@ -458,6 +463,18 @@ impl Resolver<'_, '_> {
         ))
     }
 }
+
+/// Types that are known and come later.
+const BACKENDS: [&str; 8] = [
+    "mbtiles",
+    "sqlite",
+    "geopackage",
+    "couchdb",
+    "redis",
+    "s3",
+    "azureblob",
+    "compact",
+];
 
 /// What the sources cover of this grid; `None`: all of it.
 fn parts_extent(parts: &[Part], grid: &TileGrid) -> Option<MapExtent> {

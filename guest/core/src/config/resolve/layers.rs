@@ -276,11 +276,11 @@ impl Resolver<'_, '_> {
                 continue;
             };
             if seen.insert(tile.grid.clone()) && !grid.supports_access_with_origin(Origin::Ul) {
-                let at = self
-                    .names
-                    .grids
-                    .get(tile.grid.as_str())
-                    .map_or(self.root.at, |entry| entry.key_at);
+                let cache = self.names.caches.get(tile.cache.as_str());
+                let at = match self.names.grids.get(tile.grid.as_str()) {
+                    Some(entry) => entry.key_at,
+                    None => cache.map_or(self.root.at, |cache| place(&cache.value, "grids")),
+                };
                 self.findings
                     .warn(
                         at,

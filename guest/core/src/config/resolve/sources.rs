@@ -89,16 +89,17 @@ impl Resolver<'_, '_> {
                     |arcgis| SourceKind::Arcgis(Box::new(arcgis)),
                 );
             }
-            other => {
-                let message = format!("not supported yet: source type `{other}`");
+            "mapserver" | "mapnik" | "ogcapitiles" | "ogcapimaps" => {
+                let message = format!("not supported yet: source type `{kind}`");
                 self.findings
                     .warn(place(node, "type"), message.clone())
                     .expect("layers that need it answer this message");
-                if other == "ogcapitiles" {
+                if kind == "ogcapitiles" {
                     access = Access::Tiles;
                 }
-                source_kind = unsupported(other, message);
+                source_kind = unsupported(kind, message);
             }
+            other => source_kind = unsupported(other, format!("unknown source type `{other}`")),
         }
         let coverage = match limit {
             Ok(coverage) => coverage,

@@ -6,6 +6,8 @@
 mod caches;
 mod check;
 mod common;
+#[cfg(test)]
+mod document;
 mod globals;
 mod layers;
 mod services;

@@ -22,7 +22,7 @@ pub(super) static SOURCE: Type = Type::ByType(&[
     Variant {
         name: "arcgis",
         keys: &ARCGIS,
-        supported: false,
+        supported: true,
     },
     Variant {
         name: "mapserver",
