@@ -234,7 +234,7 @@ fn merge_value(key: &str, over: Node, under: Node) -> Node {
             value: Value::Null,
             at: over.at,
         },
-        (Value::List(_), Value::List(_)) if key == "layers" => merge_layers(over, under),
+        (Value::List(_), Value::List(_)) if key == "layers" => merge_layers(&over, &under),
         (Value::List(_), Value::List(_)) if !REPLACED.contains(&key) => {
             let at = over.at;
             let items = under.items().iter().chain(over.items()).cloned().collect();
@@ -248,7 +248,7 @@ fn merge_value(key: &str, over: Node, under: Node) -> Node {
 }
 
 /// Layers of the same name become one, others follow.
-fn merge_layers(over: Node, under: Node) -> Node {
+fn merge_layers(over: &Node, under: &Node) -> Node {
     let at = over.at;
     let mut layers = under.items().to_vec();
     for layer in over.items() {
@@ -306,14 +306,13 @@ fn expand_text(text: &str, environment: &BTreeMap<String, String>) -> (String, V
             let (name, tail) = after.split_at(end);
             (name, format!("${name}"), tail)
         };
-        match environment.get(name) {
-            Some(value) => expanded.push_str(value),
-            None => {
-                if !name.is_empty() {
-                    unknown.push(name.to_owned());
-                }
-                expanded.push_str(&written);
+        if let Some(value) = environment.get(name) {
+            expanded.push_str(value);
+        } else {
+            if !name.is_empty() {
+                unknown.push(name.to_owned());
             }
+            expanded.push_str(&written);
         }
         rest = tail;
     }

@@ -240,7 +240,7 @@ pub struct LayerTree {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct LayerNode {
     pub layer: Layer,
-    pub children: Vec<LayerNode>,
+    pub children: Vec<Self>,
 }
 
 /// A named layer (or an unnamed group, in the tree alone).
@@ -358,6 +358,7 @@ pub struct TileLayer {
 
 /// A cache of `caches`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "switches of the YAML")]
 pub struct Cache {
     pub name: String,
     /// keys of `grid` segments, at least one
@@ -527,6 +528,7 @@ pub enum SourceKind {
 
 /// `type: wms`
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "switches of the YAML")]
 pub struct WmsSource {
     /// absolute URL, may have a query part; credentials are in `SourceHttp`
     pub url: String,
@@ -562,6 +564,7 @@ pub struct TileSource {
 
 /// `type: arcgis`
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "switches of the YAML")]
 pub struct ArcgisSource {
     /// completed to `…/MapServer/export` or `…/ImageServer/exportImage`
     pub url: String,

@@ -1,6 +1,7 @@
 //! Whole configurations: what becomes of them, and what is said about wrong ones.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use super::model::{Application, Cache, CacheBackend, Layer, Source, SourceKind, TileLayer, WmsService};
 use super::{Compilation, Compiled, Kind, Outcome, Severity, compile};
@@ -37,10 +38,7 @@ fn compiled(yaml: &str) -> (Compiled, Compilation) {
         Outcome::Compiled(done) => (Compiled::open(done.bytes.clone()).unwrap(), *done),
         Outcome::Problems(problems) => panic!(
             "{}",
-            problems
-                .iter()
-                .map(|problem| format!("{problem}\n"))
-                .collect::<String>()
+            problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
         ),
         Outcome::Need(paths) => panic!("{paths:?}"),
     }
@@ -145,7 +143,7 @@ fn the_corpus_named_in_the_environment_compiles() {
             }
             Outcome::Problems(problems) => {
                 for problem in problems {
-                    failures.push_str(&format!("{problem}\n"));
+                    let _ = writeln!(failures, "{problem}");
                 }
             }
             Outcome::Need(_) => unreachable!("compile_all answers these"),
@@ -156,7 +154,6 @@ fn the_corpus_named_in_the_environment_compiles() {
 
 /// The problems of a wrong configuration as text, with the line and a mark below it.
 fn problems(yaml: &str) -> String {
-    use std::fmt::Write as _;
     let problems = match outcome(&[("mapproxy.yaml", yaml)]) {
         Outcome::Problems(problems) => problems,
         Outcome::Compiled(done) => done.warnings,
@@ -216,7 +213,7 @@ fn wrong_configurations_are_explained() {
         "- a list\n",
         "",
     ];
-    let text: String = cases
+    let text: Vec<String> = cases
         .iter()
         .enumerate()
         .map(|(number, part)| {
@@ -230,7 +227,7 @@ fn wrong_configurations_are_explained() {
             format!("{}:\n{}", number + 1, problems(&yaml))
         })
         .collect();
-    insta::assert_snapshot!(text);
+    insta::assert_snapshot!(text.concat());
 }
 
 proptest::proptest! {
@@ -254,7 +251,7 @@ fn every_configuration_of_testdata_compiles() {
         .map(|entry| entry.unwrap().path().display().to_string())
         .collect();
     paths.sort();
-    for path in paths.iter().filter(|path| path.ends_with(".yaml")) {
+    for path in paths.iter().filter(|path| path.strip_suffix(".yaml").is_some()) {
         let read = |path: &str| std::fs::read(path).map_err(|error| error.kind().to_string());
         let done = match compile_all(path, &mut Files::new(), read) {
             Outcome::Compiled(done) => done,
@@ -273,10 +270,11 @@ fn every_configuration_of_testdata_compiles() {
         }
         for origin in &done.origins {
             let checks = if origin.no_cert_checks { ", any certificate" } else { "" };
-            warnings.push_str(&format!(
-                "  asks {}://{}:{}{checks}\n",
+            let _ = writeln!(
+                warnings,
+                "  asks {}://{}:{}{checks}",
                 origin.scheme, origin.host, origin.port
-            ));
+            );
         }
     }
     insta::assert_snapshot!(warnings);

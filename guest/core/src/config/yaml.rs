@@ -1,6 +1,6 @@
 //! YAML text to a tree of [`Node`]s: the one module that knows the YAML library.
 //!
-//! `serde_yaml` stands on a port of libyaml, whose grammar is PyYAML's (tabs, byte order mark, comments and all), so
+//! `serde_yaml` stands on a port of libyaml, whose grammar is `PyYAML`'s (tabs, byte order mark, comments and all), so
 //! what MapProxy reads is read here. Its own `Value` would refuse duplicate keys and knows no merge keys, and it keeps
 //! no positions. Hence a visitor of ours:
 //! - every node gets a number in visiting order. To find a position, the text is parsed again and the visitor fails at
@@ -459,7 +459,7 @@ impl<'de> Visitor<'de> for NodeSeed<'_> {
         })
     }
 
-    /// A tag that YAML itself does not define: PyYAML's safe loader refuses it, too.
+    /// A tag that YAML itself does not define: `PyYAML`'s safe loader refuses it, too.
     fn visit_enum<A: EnumAccess<'de>>(self, data: A) -> Result<Node, A::Error> {
         let at = self.0.number::<A::Error>();
         let (tag, content) = data.variant::<String>()?;

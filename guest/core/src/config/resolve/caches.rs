@@ -126,7 +126,7 @@ impl Resolver<'_, '_> {
         let unsupported = backend_problem.or(coverage_problem);
         let cache = Cache {
             name: name.to_owned(),
-            grids: self.grid_keys(node),
+            grids: Self::grid_keys(node),
             sources,
             backend,
             format,
@@ -138,7 +138,7 @@ impl Resolver<'_, '_> {
             concurrent_tile_creators: number(node, "concurrent_tile_creators")
                 .map_or(self.globals.concurrent_tile_creators, |number| number.max(1.0) as u32),
             disable_storage: flag(node, "disable_storage").unwrap_or(false),
-            use_direct_from: self.direct_from(node),
+            use_direct_from: Self::direct_from(node),
             link_single_color_images: links(node).unwrap_or(self.globals.links),
             upscale_tiles: upscale.max(0.0) as u32,
             downscale_tiles: downscale.max(0.0) as u32,
@@ -177,7 +177,7 @@ impl Resolver<'_, '_> {
         })
     }
 
-    fn grid_keys(&self, node: &Node) -> Vec<String> {
+    fn grid_keys(node: &Node) -> Vec<String> {
         let names = texts(node, "grids");
         if names.is_empty() {
             vec!["GLOBAL_MERCATOR".to_owned()]
@@ -424,7 +424,7 @@ impl Resolver<'_, '_> {
         mode
     }
 
-    fn direct_from(&mut self, node: &Node) -> Option<DirectFrom> {
+    fn direct_from(node: &Node) -> Option<DirectFrom> {
         if let Some(level) = number(node, "use_direct_from_level") {
             return Some(DirectFrom::Level(level.max(0.0) as u32));
         }

@@ -77,17 +77,14 @@ impl Resolver<'_, '_> {
     }
 
     fn area_srs(&mut self, node: &Node, keys: &[&str]) -> Result<Srs, String> {
-        match keys.iter().find_map(|key| node.get(key)) {
-            Some(srs) => self
-                .srs(srs)
-                .ok_or_else(|| "its coverage has an unknown reference system".to_owned()),
-            None => {
-                self.findings
-                    .error(node.at, "`srs` is missing")
-                    .expect("expected the reference system of the coverage");
-                Err("its coverage has no reference system".to_owned())
-            }
-        }
+        let Some(srs) = keys.iter().find_map(|key| node.get(key)) else {
+            self.findings
+                .error(node.at, "`srs` is missing")
+                .expect("expected the reference system of the coverage");
+            return Err("its coverage has no reference system".to_owned());
+        };
+        self.srs(srs)
+            .ok_or_else(|| "its coverage has an unknown reference system".to_owned())
     }
 
     fn polygons(&mut self, file: &Node, srs: Srs) -> Limit {

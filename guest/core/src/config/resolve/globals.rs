@@ -127,10 +127,9 @@ pub(super) fn meta_size(node: &Node, findings: &mut Findings) -> Option<(u32, u3
 pub(super) fn links(node: &Node) -> Option<SingleColorLinks> {
     let value = node.get("link_single_color_images")?;
     Some(match value.as_bool() {
-        Some(true) => SingleColorLinks::Symlink,
         Some(false) => SingleColorLinks::Off,
         None if value.as_str() == Some("hardlink") => SingleColorLinks::Hardlink,
-        None => SingleColorLinks::Symlink,
+        Some(true) | None => SingleColorLinks::Symlink,
     })
 }
 

@@ -36,14 +36,13 @@ impl<'a> Resolver<'a, '_> {
     fn grid_options(&mut self, name: &str, named_at: At) -> Option<GridOptions> {
         let Some(entry) = self.names.grids.get(name).copied() else {
             let mut options = TileGrid::predefined(name);
-            match &mut options {
-                Some(options) => self.grid_defaults(options),
-                None => {
-                    let names = self.grid_names();
-                    self.findings
-                        .error(named_at, format!("unknown grid `{name}`"))
-                        .suggest(name, names);
-                }
+            if let Some(options) = &mut options {
+                self.grid_defaults(options);
+            } else {
+                let names = self.grid_names();
+                self.findings
+                    .error(named_at, format!("unknown grid `{name}`"))
+                    .suggest(name, names);
             }
             return options;
         };
@@ -60,13 +59,13 @@ impl<'a> Resolver<'a, '_> {
     }
 
     fn own_options(&mut self, name: &str, node: &Node) -> Option<GridOptions> {
-        let mut options = match node.get("base").and_then(|base| Some((base.as_text()?, base.at))) {
-            Some((base, at)) => self.grid_options(&base, at)?,
-            None => {
-                let mut options = GridOptions::default();
-                self.grid_defaults(&mut options);
-                options
-            }
+        let base = node.get("base").and_then(|base| Some((base.as_text()?, base.at)));
+        let mut options = if let Some((base, at)) = base {
+            self.grid_options(&base, at)?
+        } else {
+            let mut options = GridOptions::default();
+            self.grid_defaults(&mut options);
+            options
         };
         options.name = text(node, "name").unwrap_or_else(|| name.to_owned());
         if let Some(srs) = node.get("srs") {
@@ -133,15 +132,12 @@ impl<'a> Resolver<'a, '_> {
                     .map(|(name, res)| NamedRes { name: Some(name), res }),
                 _ => None,
             };
-            match entry {
-                Some(entry) => all.push(entry),
-                None => {
-                    _ = self
-                        .findings
-                        .error(item.at, format!("{} where a resolution is needed", item.kind()))
-                        .expect("expected a number, or `[name, number]`")
-                }
+            if entry.is_none() {
+                self.findings
+                    .error(item.at, format!("{} where a resolution is needed", item.kind()))
+                    .expect("expected a number, or `[name, number]`");
             }
+            all.extend(entry);
         }
         (!all.is_empty()).then_some(all)
     }

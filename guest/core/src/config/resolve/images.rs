@@ -98,9 +98,10 @@ impl Resolver<'_, '_> {
                 format!("`{name}` is neither a media type nor one of `globals.image.formats`"),
             );
             finding.expect("tiles are written as PNG");
-            match ["image/png", "image/jpeg", "image/gif", "image/tiff"].contains(&media_type.as_str()) {
-                true => _ = finding.suggest_exactly(media_type),
-                false => _ = finding.suggest(name, candidates),
+            if ["image/png", "image/jpeg", "image/gif", "image/tiff"].contains(&media_type.as_str()) {
+                finding.suggest_exactly(media_type);
+            } else {
+                finding.suggest(name, candidates);
             }
         }
     }

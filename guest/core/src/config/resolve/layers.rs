@@ -296,6 +296,7 @@ impl Resolver<'_, '_> {
 }
 
 /// A name in `sources` of a layer.
+#[expect(clippy::struct_excessive_bools, reason = "independent properties")]
 struct NamedSource {
     layer: LayerSource,
     extent: Option<MapExtent>,

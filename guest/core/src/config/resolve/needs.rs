@@ -18,7 +18,7 @@ pub(super) struct Needs {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Url {
     /// without credentials
-    pub(super) url: String,
+    pub(super) address: String,
     pub(super) credentials: Option<(String, String)>,
     scheme: String,
     host: String,
@@ -59,7 +59,7 @@ impl Url {
             return Err(format!("`{host}` is no name of a server"));
         }
         Ok(Self {
-            url: format!("{scheme}://{authority}{path}"),
+            address: format!("{scheme}://{authority}{path}"),
             credentials,
             scheme,
             host: host.to_lowercase(),
@@ -156,7 +156,7 @@ mod tests {
     fn urls_are_taken_apart() {
         let check = |url: &str, expect: &str| {
             let got = match Url::parse(url) {
-                Ok(url) => format!("{} {} {} {:?}", url.url, url.host, url.port, url.credentials),
+                Ok(url) => format!("{} {} {} {:?}", url.address, url.host, url.port, url.credentials),
                 Err(problem) => problem,
             };
             assert_eq!(got, expect, "{url}");

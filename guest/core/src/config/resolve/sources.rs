@@ -14,6 +14,9 @@ use crate::config::yaml::{At, Node, Value};
 use crate::image::ImageFormat;
 use crate::srs::scale_to_res;
 
+/// User and password of a URL.
+type Credentials = Option<(String, String)>;
+
 impl Resolver<'_, '_> {
     /// Whether there is a source of this name, with or without `:layers`.
     pub(super) fn has_source(&self, key: &str) -> bool {
@@ -158,12 +161,7 @@ impl Resolver<'_, '_> {
         }
     }
 
-    fn wms(
-        &mut self,
-        node: &Node,
-        layers: Option<&str>,
-        named_at: At,
-    ) -> (Result<WmsSource, String>, Option<(String, String)>) {
+    fn wms(&mut self, node: &Node, layers: Option<&str>, named_at: At) -> (Result<WmsSource, String>, Credentials) {
         let empty = Node {
             value: Value::Null,
             at: node.at,
@@ -256,7 +254,7 @@ impl Resolver<'_, '_> {
                         continue;
                     }
                 }
-                name = "sld_body".to_owned();
+                "sld_body".clone_into(&mut name);
             }
             match params.iter_mut().find(|(known, _)| known.eq_ignore_ascii_case(&name)) {
                 Some((_, earlier)) => *earlier = format!("{earlier},{value}"),
@@ -271,7 +269,7 @@ impl Resolver<'_, '_> {
         node: &Node,
     ) -> (
         Result<TileSource, String>,
-        Option<(String, String)>,
+        Credentials,
         Option<crate::config::model::MapExtent>,
     ) {
         let grid_name = text(node, "grid").unwrap_or_else(|| {
@@ -336,7 +334,7 @@ impl Resolver<'_, '_> {
         }
     }
 
-    fn arcgis(&mut self, node: &Node) -> (Result<ArcgisSource, String>, Option<(String, String)>) {
+    fn arcgis(&mut self, node: &Node) -> (Result<ArcgisSource, String>, Credentials) {
         let empty = Node {
             value: Value::Null,
             at: node.at,
@@ -361,14 +359,14 @@ impl Resolver<'_, '_> {
     }
 
     /// The URL of a source's server, without credentials; the server is one that may be asked then.
-    fn server(&mut self, owner: &Node, key: &str, source: &Node) -> Result<(String, Option<(String, String)>), String> {
+    fn server(&mut self, owner: &Node, key: &str, source: &Node) -> Result<(String, Credentials), String> {
         let Some(written) = text(owner, key) else {
             return Err("it has no URL".to_owned());
         };
         match Url::parse(&written) {
             Ok(url) => {
                 self.source_origin(&url, place(owner, key), source);
-                Ok((url.url, url.credentials))
+                Ok((url.address, url.credentials))
             }
             Err(problem) => {
                 self.findings
@@ -401,10 +399,9 @@ impl Resolver<'_, '_> {
         match Url::parse(url) {
             Ok(url) => self.source_origin(&url, at, owner),
             Err(problem) => {
-                _ = self
-                    .findings
+                self.findings
                     .warn(at, problem)
-                    .expect("expected `http://…`, `https://…` or `file://…`; there is no legend")
+                    .expect("expected `http://…`, `https://…` or `file://…`; there is no legend");
             }
         }
     }

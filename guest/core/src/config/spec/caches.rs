@@ -126,7 +126,7 @@ static LAYOUT: Type = Type::Choice(&["tc", "mp", "tms", "reverse_tms", "quadkey"
 
 static SHARED: [&Section; 2] = [&COVERAGE_KEY, &PERMISSIONS];
 
-pub(super) static BACKEND: Type = Type::ByType(&[
+pub(super) static BACKEND: Type = Type::Tagged(&[
     Variant {
         name: "file",
         keys: &FILE,

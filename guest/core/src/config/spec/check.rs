@@ -27,7 +27,7 @@ fn check_type(node: &Node, kind: &Type, findings: &mut Findings) {
                 check_type(&entry.value, of, findings);
             }
         }
-        Type::ByType(variants) if node.is_map() => check_variant(node, variants, findings),
+        Type::Tagged(variants) if node.is_map() => check_variant(node, variants, findings),
         Type::Layers => check_layers(node, findings),
         Type::Choice(words) if !fits(node, kind) => {
             let text = node.as_text();
@@ -80,7 +80,7 @@ fn fits(node: &Node, kind: &Type) -> bool {
         Type::Pair => numbers(node) == Some(2),
         Type::List(of) => node.is_list() && node.items().iter().all(|item| item.is_null() || fits(item, of)),
         Type::Either(kinds) => kinds.iter().any(|kind| fits(node, kind)),
-        Type::Keys(_) | Type::Map(_) | Type::ByType(_) => node.is_map(),
+        Type::Keys(_) | Type::Map(_) | Type::Tagged(_) => node.is_map(),
         Type::Layers => node.is_map() || node.is_list(),
     }
 }
@@ -117,16 +117,15 @@ fn check_either(node: &Node, kinds: &[Type], kind: &Type, findings: &mut Finding
         Type::Choice(_) => node.as_str().is_some(),
         _ => false,
     });
-    match same_shape {
-        Some(kind @ (Type::Keys(_) | Type::List(_))) => check_type(node, kind, findings),
-        _ => {
-            let message = match node.as_text() {
-                Some(text) => format!("`{text}` is not valid here"),
-                None => format!("{} is not valid here", node.kind()),
-            };
-            findings.error(node.at, message).expect(expected(kind));
-        }
+    if let Some(kind @ (Type::Keys(_) | Type::List(_))) = same_shape {
+        check_type(node, kind, findings);
+        return;
     }
+    let message = match node.as_text() {
+        Some(text) => format!("`{text}` is not valid here"),
+        None => format!("{} is not valid here", node.kind()),
+    };
+    findings.error(node.at, message).expect(expected(kind));
 }
 
 fn check_keys(node: &Node, section: &Section, findings: &mut Findings) {
@@ -191,7 +190,7 @@ fn check_layers(node: &Node, findings: &mut Findings) {
             match item.entries() {
                 // - osm: {title: ...}
                 [entry] if entry.value.is_map() && layer.key(&entry.key).is_none() => {
-                    check_type(&entry.value, &Type::Keys(layer), findings)
+                    check_type(&entry.value, &Type::Keys(layer), findings);
                 }
                 _ => check_type(item, &Type::Keys(layer), findings),
             }
@@ -217,7 +216,7 @@ fn name(kind: &Type) -> &'static str {
         Type::Pair => "a pair of numbers",
         Type::List(_) => "a list",
         Type::Either(_) => "something else",
-        Type::Keys(_) | Type::Map(_) | Type::ByType(_) => "a map",
+        Type::Keys(_) | Type::Map(_) | Type::Tagged(_) => "a map",
         Type::Layers => "a list of layers",
     }
 }
@@ -254,7 +253,7 @@ pub(super) fn expected(kind: &Type) -> String {
             format!("expected a map with keys such as {}", keys.join(", "))
         }
         Type::Map(_) => "expected a map".to_owned(),
-        Type::ByType(_) => "expected a map with `type`".to_owned(),
+        Type::Tagged(_) => "expected a map with `type`".to_owned(),
         Type::Layers => "expected a list of layers with `name`, `title` and `sources`".to_owned(),
     }
 }

@@ -36,7 +36,7 @@ fn kind(kind: &Type) -> String {
         Type::Either(kinds) => kinds.iter().map(self::kind).collect::<Vec<_>>().join(", or "),
         Type::Keys(section) => link(section),
         Type::Map(of) => format!("map of names to {}", self::kind(of)),
-        Type::ByType(variants) => {
+        Type::Tagged(variants) => {
             let links: Vec<_> = variants.iter().map(|variant| link(variant.keys)).collect();
             format!("by `type`: {}", links.join(", "))
         }
@@ -77,7 +77,7 @@ fn collect_type(kind: &'static Type, all: &mut Vec<&'static Section>) {
         Type::List(of) | Type::Map(of) => collect_type(of, all),
         Type::Either(kinds) => kinds.iter().for_each(|kind| collect_type(kind, all)),
         Type::Keys(section) => collect(section, all),
-        Type::ByType(variants) => variants.iter().for_each(|variant| collect(variant.keys, all)),
+        Type::Tagged(variants) => variants.iter().for_each(|variant| collect(variant.keys, all)),
         Type::Layers => collect(&super::layers::LAYER, all),
         _ => {}
     }
@@ -88,7 +88,7 @@ fn later(all: &[&'static Section]) -> Vec<&'static str> {
     fn visit(kind: &'static Type, titles: &mut Vec<&'static str>) {
         match kind {
             Type::List(of) | Type::Map(of) => visit(of, titles),
-            Type::ByType(variants) => titles.extend(
+            Type::Tagged(variants) => titles.extend(
                 variants
                     .iter()
                     .filter(|variant| !variant.supported)

@@ -43,13 +43,17 @@ pub(super) enum Type {
     /// A map with names of the user's choice.
     Map(&'static Self),
     /// A map whose `type` says which keys it has.
-    ByType(&'static [Variant]),
+    Tagged(&'static [Variant]),
     /// The layer tree: a list of layers, a map of names to layers (order kept), or a list of maps with one layer each.
     Layers,
 }
 
 /// One value of `type`, and the keys that go with it.
 #[derive(Debug)]
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "read where the documentation is written, in a test")
+)]
 pub(super) struct Variant {
     pub(super) name: &'static str,
     pub(super) keys: &'static Section,
@@ -58,6 +62,10 @@ pub(super) struct Variant {
 
 /// The keys of a map.
 #[derive(Debug)]
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "read where the documentation is written, in a test")
+)]
 pub(super) struct Section {
     /// heading in the documentation
     pub(super) title: &'static str,
@@ -71,6 +79,10 @@ pub(super) struct Section {
 
 /// One key.
 #[derive(Debug)]
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "read where the documentation is written, in a test")
+)]
 pub(super) struct Key {
     pub(super) name: &'static str,
     pub(super) kind: &'static Type,

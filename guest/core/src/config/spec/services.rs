@@ -216,7 +216,7 @@ static CONTACT: Section = Section {
     others: Some(&Type::Any),
 };
 
-static INSPIRE: Type = Type::ByType(&[
+static INSPIRE: Type = Type::Tagged(&[
     Variant {
         name: "linked",
         keys: &INSPIRE_LINKED,

@@ -3,7 +3,7 @@
 use super::common::{COVERAGE, HTTP, IMAGE, SCALE_HINTS, SOURCE_IMAGE, TEXTS};
 use super::{Key, Section, Type, Variant};
 
-pub(super) static SOURCE: Type = Type::ByType(&[
+pub(super) static SOURCE: Type = Type::Tagged(&[
     Variant {
         name: "wms",
         keys: &WMS,
