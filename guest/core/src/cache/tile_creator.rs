@@ -85,7 +85,7 @@ impl<'a> TileCreator<'a> {
         let mut failure = None;
         while !waiting.is_empty() {
             let batch = self.lock_some(&mut waiting)?;
-            if let Err(error) = self.run(batch, &mut made) {
+            if let Err(error) = self.run(batch, tiles, &mut made) {
                 // The others of the batch are stored; nothing new is begun.
                 failure = Some(error);
                 break;
@@ -184,8 +184,14 @@ impl<'a> TileCreator<'a> {
         Ok(batch)
     }
 
-    /// Makes the tiles of a batch. A failing job does not keep the others from being stored.
-    fn run(&self, batch: Vec<(Job, Option<FileLock>)>, made: &mut Vec<Tile>) -> Result<(), LayerError> {
+    /// Makes the tiles of a batch. A failing job does not keep the others from being stored, and a tile that is only
+    /// fetched along with the `wanted` ones (in bulk) may fail: it is made when it is asked for.
+    fn run(
+        &self,
+        batch: Vec<(Job, Option<FileLock>)>,
+        wanted: &[TileCoord],
+        made: &mut Vec<Tile>,
+    ) -> Result<(), LayerError> {
         let mut to_make = Vec::with_capacity(batch.len());
         for (job, lock) in batch {
             if lock.is_some() && self.all_fresh(&job)? {
@@ -211,6 +217,9 @@ impl<'a> TileCreator<'a> {
                 let maps: Maps = maps.by_ref().take(sources).collect();
                 match self.finish(piece, maps, lock.as_ref()) {
                     Ok(tiles) => made.extend(tiles),
+                    Err(error) if !piece.tiles().iter().any(|tile| wanted.contains(tile)) => {
+                        log::debug!(target: "mapproxy.cache", "a tile beside those asked for: {error}");
+                    }
                     Err(error) => failure = failure.or(Some(error)),
                 }
             }

@@ -87,10 +87,12 @@ impl SourceClient {
     /// A failure in words: the reason is logged, clients see it unless `hide_error_details` is on.
     pub fn failure(&self, status: Option<u16>, reason: String) -> UpstreamFailure {
         log::warn!(target: "mapproxy.source.request", "{reason}");
-        let message = if self.http.hide_error_details {
-            "HTTP Error (see logs for URL and reason).".to_owned()
-        } else {
+        let message = if !self.http.hide_error_details {
             reason
+        } else if status.is_none() {
+            "No response from URL (see logs for URL and reason).".to_owned()
+        } else {
+            "HTTP Error (see logs for URL and reason).".to_owned()
         };
         UpstreamFailure { status, message }
     }
@@ -208,7 +210,12 @@ mod tests {
             None,
             "No response from URL \"http://h/s\": connection failed: refused",
         );
-        check(Err(refused()), true, None, "HTTP Error (see logs for URL and reason).");
+        check(
+            Err(refused()),
+            true,
+            None,
+            "No response from URL (see logs for URL and reason).",
+        );
         assert!(client(Vec::new(), true).judge("http://h/s", Ok(reply(200))).is_ok());
         assert!(client(Vec::new(), true).judge("http://h/s", Ok(reply(203))).is_ok());
     }

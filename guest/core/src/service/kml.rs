@@ -1,8 +1,6 @@
 //! KML superoverlays: a document for each tile, with the images of the four tiles below it and links to their
 //! documents. (MapProxy: `service/kml.py`; KML 2.2, "Super-Overlays".)
 
-use std::rc::Rc;
-
 use askama::Template;
 
 use super::Context;
@@ -40,13 +38,15 @@ fn answer(context: &Context<'_>) -> Result<Response, TileError> {
     let addressing = Addressing::kml(service.use_grid_names);
     match request {
         KmlRequest::Tile(address) => {
-            let (layer, manager, coord) = find(context, addressing, &address)?;
+            let (layer, manager) = tile_layer(context, addressing, &address.layer)?;
             check_format(&layer, &address.format)?;
+            let coord = coord(&manager, &address)?;
             let dimensions = checked_dimensions(&layer.dimensions, &Vec::new(), false)?;
             Ok(tile_answer(context, &manager, coord, &dimensions)?)
         }
         KmlRequest::Document(address) => {
-            let (layer, manager, coord) = find(context, addressing, &address)?;
+            let (layer, manager) = tile_layer(context, addressing, &address.layer)?;
+            let coord = coord(&manager, &address)?;
             let document = document(context, addressing, &layer, manager.grid(), coord, &address)?;
             let body = render(&document).into_bytes();
             let validators = Validators::of_document(&body);
@@ -61,16 +61,10 @@ fn answer(context: &Context<'_>) -> Result<Response, TileError> {
     }
 }
 
-fn find(
-    context: &Context<'_>,
-    addressing: Addressing,
-    address: &TileAddress,
-) -> Result<(TileLayer, Rc<TileManager>, TileCoord), TileError> {
-    let (layer, manager) = tile_layer(context, addressing, &address.layer)?;
-    let coord = NUMBERING
+fn coord(manager: &TileManager, address: &TileAddress) -> Result<TileCoord, TileError> {
+    NUMBERING
         .tile(manager.grid(), address.x, address.y, address.z)
-        .ok_or(TileError::OutOfRange)?;
-    Ok((layer, manager, coord))
+        .ok_or(TileError::OutOfRange)
 }
 
 #[derive(Template)]

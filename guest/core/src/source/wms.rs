@@ -131,10 +131,8 @@ impl WmsMapSource {
     fn info_query(&self, query: &InfoQuery) -> Result<InfoQuery, LayerError> {
         let srs = self.asked_srs(&query.srs);
         if *srs == query.srs {
-            return Ok(InfoQuery {
-                srs: srs.clone(),
-                ..query.clone()
-            });
+            // by the code of the request, not by the one listed (unlike maps)
+            return Ok(query.clone());
         }
         let (width, height) = (f64::from(query.size.0), f64::from(query.size.1));
         let x = query.bbox.minx + query.pos.0 / width * query.bbox.width();
