@@ -148,6 +148,13 @@ impl CacheMapLayer {
             options,
             palette_of(options, query),
         )?;
+        // In true colour, a transparent map of a transparent cache has alpha even where every pixel is opaque: clients
+        // count on it. (A palette has it in its colours.)
+        let raster = if query.transparent && options.is_transparent() && options.png_colors() == 0 {
+            raster.into_rgba()
+        } else {
+            raster
+        };
         let mut map = MapImage::from_raster(raster, options.clone());
         map.cacheability.cacheable = cacheable;
         Ok(Some(map))
