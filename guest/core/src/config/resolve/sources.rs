@@ -372,7 +372,8 @@ impl Resolver<'_, '_> {
                 self.findings
                     .warn(place(owner, key), problem.clone())
                     .expect("expected `http://…` or `https://…`; the source cannot be asked");
-                Err(problem)
+                // asking it fails as asking any server does that is not there
+                Ok((written, None))
             }
         }
     }

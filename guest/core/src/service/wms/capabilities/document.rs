@@ -154,13 +154,23 @@ impl<'a> Capabilities<'a> {
     }
 }
 
-/// A number as Python writes it, which is how MapProxy's documents have them.
+/// A number as Python writes it, which is how MapProxy's documents have them: a whole one that was calculated is
+/// `10.0`, one that stands in the configuration is (nearly always) `10`.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Number(pub(super) f64);
+pub(super) enum Number {
+    Calculated(f64),
+    Configured(f64),
+}
 
 impl fmt::Display for Number {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&python_float(self.0))
+        match *self {
+            Self::Calculated(value) => f.write_str(&python_float(value)),
+            Self::Configured(value) => {
+                let text = python_float(value);
+                f.write_str(text.strip_suffix(".0").unwrap_or(&text))
+            }
+        }
     }
 }
 

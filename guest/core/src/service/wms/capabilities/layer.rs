@@ -41,11 +41,35 @@ pub(super) struct Edges {
 
 impl From<BBox> for Edges {
     fn from(bbox: BBox) -> Self {
+        Self::new(bbox, Number::Calculated)
+    }
+}
+
+impl Edges {
+    fn new(bbox: BBox, number: impl Fn(f64) -> Number) -> Self {
+        let [minx, miny, maxx, maxy] = bbox.edges().map(number);
+        Self { minx, miny, maxx, maxy }
+    }
+
+    /// Numbers of the configuration, or calculated ones except those that are edges of a limit.
+    fn limited(bbox: BBox, is_configured: bool, limit: Option<BBox>) -> Self {
+        let of_limit =
+            |edge: f64| limit.is_some_and(|limit| limit.edges().iter().any(|other| edge.to_bits() == other.to_bits()));
+        Self::new(bbox, |edge| {
+            if is_configured || of_limit(edge) {
+                Number::Configured(edge)
+            } else {
+                Number::Calculated(edge)
+            }
+        })
+    }
+
+    const fn swapped(self) -> Self {
         Self {
-            minx: Number(bbox.minx),
-            miny: Number(bbox.miny),
-            maxx: Number(bbox.maxx),
-            maxy: Number(bbox.maxy),
+            minx: self.miny,
+            miny: self.minx,
+            maxx: self.maxy,
+            maxy: self.maxx,
         }
     }
 }
@@ -148,7 +172,7 @@ impl<'a> LayerView<'a> {
             queryable: layer.queryable || children.iter().any(|child| child.queryable),
             keywords: md.map(|md| keywords(&md.keyword_list)).unwrap_or_default(),
             srs_codes: frame.srs_codes.clone(),
-            geographic: geographic(&layer.extent, &frame.service.bbox_srs).into(),
+            geographic: geographic(&layer.extent, &frame.service.bbox_srs),
             bboxes: boxes(&layer.extent, frame),
             dimensions: &layer.dimensions,
             md,
@@ -169,7 +193,7 @@ impl<'a> LayerView<'a> {
             queryable: children.iter().any(|child| child.queryable),
             keywords: Vec::new(),
             srs_codes: frame.srs_codes.clone(),
-            geographic: geographic(&extent, &frame.service.bbox_srs).into(),
+            geographic: geographic(&extent, &frame.service.bbox_srs),
             bboxes: boxes(&extent, frame),
             dimensions: &[],
             md: None,
@@ -193,20 +217,24 @@ impl<'a> LayerView<'a> {
         let range = self
             .res_range
             .filter(|range| range.min_res.is_some() || range.max_res.is_some())?;
-        let diagonal = |res: f64| Number((2.0 * res * res).sqrt());
+        let diagonal = |res: f64| Number::Calculated((2.0 * res * res).sqrt());
         Some((
-            range.max_res.map_or(Number(0.0), diagonal),
+            range.max_res.map_or(Number::Configured(0.0), diagonal),
             // "no limit" has no notation of its own; nobody draws a pixel of this size
-            range.min_res.map_or(Number(1e10), diagonal),
+            range.min_res.map_or(Number::Configured(1e10), diagonal),
         ))
     }
 
     pub(super) fn min_scale_denominator(&self) -> Option<Number> {
-        self.res_range?.max_res.map(|res| Number(res / PIXEL_SIZE_METERS))
+        self.res_range?
+            .max_res
+            .map(|res| Number::Calculated(res / PIXEL_SIZE_METERS))
     }
 
     pub(super) fn max_scale_denominator(&self) -> Option<Number> {
-        self.res_range?.min_res.map(|res| Number(res / PIXEL_SIZE_METERS))
+        self.res_range?
+            .min_res
+            .map(|res| Number::Calculated(res / PIXEL_SIZE_METERS))
     }
 
     /// Links to metadata with the two types that 1.1.x knows; others cannot be told there.
@@ -243,20 +271,19 @@ fn world() -> MapExtent {
 }
 
 /// In longitude and latitude, inside what the service allows for `EPSG:4326` and short of the poles.
-fn geographic(extent: &MapExtent, limits: &[BBoxSrs]) -> BBox {
+fn geographic(extent: &MapExtent, limits: &[BBoxSrs]) -> Edges {
     let wgs84 = Srs::wgs84();
-    let world = BBox::new(-180.0, -LATITUDE_LIMIT, 180.0, LATITUDE_LIMIT);
-    let bbox = extent
-        .bbox_in(&wgs84)
-        .ok()
-        .filter(BBox::is_finite)
-        .and_then(|bbox| bbox.intersection(&world));
-    let bbox = bbox.unwrap_or(world);
-    let limit = limits
+    let mut limit = BBox::new(-180.0, -LATITUDE_LIMIT, 180.0, LATITUDE_LIMIT);
+    let configured = limits
         .iter()
         .find(|entry| entry.srs == wgs84)
         .and_then(|entry| entry.bbox);
-    limit.and_then(|limit| bbox.intersection(&limit)).unwrap_or(bbox)
+    if let Some(both) = configured.and_then(|configured| limit.intersection(&configured)) {
+        limit = both;
+    }
+    let bbox = extent.bbox_in(&wgs84).ok().filter(BBox::is_finite);
+    let bbox = bbox.and_then(|bbox| bbox.intersection(&limit)).unwrap_or(limit);
+    Edges::limited(bbox, extent.srs == wgs84, Some(limit))
 }
 
 /// A box for each entry of `bbox_srs`, and one in the layer's own SRS if that is announced.
@@ -267,22 +294,24 @@ fn boxes(extent: &MapExtent, frame: &Frame<'_, '_>) -> Vec<BoxView> {
         .filter_map(|entry| Some((&entry.srs, limited(extent, entry)?)));
     let own_code = extent.srs.code();
     let own_is_announced = frame.srs_codes.contains(&own_code) && entries.iter().all(|e| e.srs.code() != own_code);
-    let own = own_is_announced.then_some((&extent.srs, extent.bbox));
+    let own = own_is_announced.then(|| (&extent.srs, Edges::limited(extent.bbox, true, None)));
     let north_first = |srs: &Srs| frame.version == WmsVersion::V130 && srs.is_axis_order_ne();
     listed
         .chain(own)
-        .map(|(srs, bbox)| BoxView {
+        .map(|(srs, edges)| BoxView {
             srs: srs.code().to_owned(),
-            edges: if north_first(srs) { bbox.swapped() } else { bbox }.into(),
+            edges: if north_first(srs) { edges.swapped() } else { edges },
         })
         .collect()
 }
 
 /// The part of the extent that may be asked for in an SRS, if there is any and it has an image there.
-fn limited(extent: &MapExtent, entry: &BBoxSrs) -> Option<BBox> {
+fn limited(extent: &MapExtent, entry: &BBoxSrs) -> Option<Edges> {
+    let is_own = extent.srs == entry.srs;
     let bbox = match entry.bbox {
-        None if extent.srs.code() == entry.srs.code() => extent.bbox,
+        None if is_own => extent.bbox,
         None => extent.bbox_in(&entry.srs).ok()?,
+        Some(limit) if is_own => extent.bbox.intersection(&limit)?,
         Some(limit) => {
             let wgs84 = Srs::wgs84();
             let limit = MapExtent::new(limit, entry.srs.clone()).bbox_in(&wgs84).ok()?;
@@ -290,7 +319,7 @@ fn limited(extent: &MapExtent, entry: &BBoxSrs) -> Option<BBox> {
             MapExtent::new(part, wgs84).bbox_in(&entry.srs).ok()?
         }
     };
-    bbox.is_finite().then_some(bbox)
+    bbox.is_finite().then(|| Edges::limited(bbox, is_own, entry.bbox))
 }
 
 /// One extent around all: in their SRS if they share one, in longitude and latitude otherwise.

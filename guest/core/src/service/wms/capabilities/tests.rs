@@ -58,7 +58,7 @@ fn a_single_top_layer_is_the_root() {
 fn no_layer_at_all_is_still_a_document() {
     let document = document(WmsVersion::V130, &LayerTree::default());
     assert!(
-        document.contains("<westBoundLongitude>-180.0</westBoundLongitude>"),
+        document.contains("<westBoundLongitude>-180</westBoundLongitude>"),
         "{document}"
     );
 }

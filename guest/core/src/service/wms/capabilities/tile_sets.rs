@@ -30,7 +30,7 @@ pub(super) fn tile_sets(
         let skips_first_level = grid.tms_profile().skips_first_level();
         let resolutions: Vec<String> = grid
             .external_levels(skips_first_level)
-            .map(|(_, level)| Number(grid.resolution(level)).to_string())
+            .map(|(_, level)| Number::Calculated(grid.resolution(level)).to_string())
             .collect();
         sets.push(TileSet {
             bbox: BoxView {
