@@ -183,9 +183,13 @@ impl MapLayer for CacheMapLayer {
             return self.map(query);
         }
         if let Some(extent) = self.extent.as_ref().filter(|_| !self.tiles_only) {
-            let extent = extent.bbox_in(&query.srs)?;
-            if !extent.contains(&query.bbox) {
-                return self.limited(query, extent);
+            // Compared in the extent's system, as in MapProxy: a box without an image there is the client's error.
+            let wanted = query.srs.transform_bbox(&extent.srs, query.bbox)?;
+            if !extent.bbox.contains(&wanted) {
+                let extent = extent.bbox_in(&query.srs)?;
+                if !extent.contains(&query.bbox) {
+                    return self.limited(query, extent);
+                }
             }
         }
         self.map(query)

@@ -84,11 +84,25 @@ impl WmsRequests {
 
     /// GetMap of a box, size in pixels.
     pub fn map(&self, bbox: BBox, size: (u32, u32), srs: &Srs, format: &ImageFormat, dimensions: &Dimensions) -> Body {
+        self.map_within(None, bbox, size, srs, format, dimensions)
+    }
+
+    /// GetMap of a box that was cut to `limit`, a box of the configuration: MapProxy sends the edges they share as they
+    /// are (nearly always) written there, `10` and not `10.0`.
+    pub fn map_within(
+        &self,
+        limit: Option<BBox>,
+        bbox: BBox,
+        size: (u32, u32),
+        srs: &Srs,
+        format: &ImageFormat,
+        dimensions: &Dimensions,
+    ) -> Body {
         let mut params = self.template.clone();
         if self.version == WmsVersion::V100 {
             params.set("request", "map");
         }
-        self.set_box(&mut params, bbox, size, srs);
+        self.set_box(&mut params, limit, bbox, size, srs);
         params.set("format", self.format_name(format));
         for (name, value) in self.forwarded_of(dimensions) {
             params.set(name, value);
@@ -107,7 +121,7 @@ impl WmsRequests {
         params.remove("transparent");
         let layers = query_layers.map_or_else(|| self.layers().to_owned(), str::to_owned);
         params.set("query_layers", layers);
-        self.set_box(&mut params, query.bbox, query.size, &query.srs);
+        self.set_box(&mut params, None, query.bbox, query.size, &query.srs);
         let (x, y) = if self.version == WmsVersion::V130 {
             ("i", "j")
         } else {
@@ -169,21 +183,19 @@ impl WmsRequests {
         self.layers().split(',').map(one).collect()
     }
 
-    fn set_box(&self, params: &mut QueryParams, bbox: BBox, size: (u32, u32), srs: &Srs) {
-        let bbox = if self.version == WmsVersion::V130 && srs.is_axis_order_ne() {
-            BBox {
-                minx: bbox.miny,
-                miny: bbox.minx,
-                maxx: bbox.maxy,
-                maxy: bbox.maxx,
+    fn set_box(&self, params: &mut QueryParams, limit: Option<BBox>, bbox: BBox, size: (u32, u32), srs: &Srs) {
+        let is_limit =
+            |edge: f64| limit.is_some_and(|limit| limit.edges().iter().any(|own| own.to_bits() == edge.to_bits()));
+        let number = |edge: f64| {
+            if is_limit(edge) {
+                position(edge)
+            } else {
+                python_float(edge)
             }
-        } else {
-            bbox
         };
-        params.set(
-            "bbox",
-            [bbox.minx, bbox.miny, bbox.maxx, bbox.maxy].map(python_float).join(","),
-        );
+        let north_first = self.version == WmsVersion::V130 && srs.is_axis_order_ne();
+        let bbox = if north_first { bbox.swapped() } else { bbox };
+        params.set("bbox", bbox.edges().map(number).join(","));
         params.set("width", size.0.to_string());
         params.set("height", size.1.to_string());
         if self.version != WmsVersion::V130 {

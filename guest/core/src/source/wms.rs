@@ -72,11 +72,21 @@ impl WmsMapSource {
             part: None,
         };
         let Some(coverage) = &self.source.coverage else {
-            return Ok(Some(Request { asked, bbox, size }));
+            return Ok(Some(Request {
+                asked,
+                bbox,
+                size,
+                limit: None,
+            }));
         };
         let extent = coverage.extent().bbox_in(srs)?;
         if extent.contains(&bbox) {
-            return Ok(Some(Request { asked, bbox, size }));
+            return Ok(Some(Request {
+                asked,
+                bbox,
+                size,
+                limit: None,
+            }));
         }
         let (part_size, offset, part) = position_in_image(bbox.edges(), size, extent.edges());
         if part_size.0 == 0 || part_size.1 == 0 {
@@ -92,6 +102,7 @@ impl WmsMapSource {
             asked,
             bbox,
             size: part_size,
+            limit: (coverage.polygons().is_none() && coverage.srs() == srs).then_some(extent),
         }))
     }
 
@@ -110,12 +121,18 @@ impl WmsMapSource {
         if !self.answers(query) {
             return Ok(None);
         }
-        let Some(Request { asked, bbox, size }) = self.asked(query)? else {
+        let Some(Request {
+            asked,
+            bbox,
+            size,
+            limit,
+        }) = self.asked(query)?
+        else {
             return Ok(None);
         };
         let request = self
             .requests
-            .map(bbox, size, &asked.srs, &self.format(query), &query.dimensions);
+            .map_within(limit, bbox, size, &asked.srs, &self.format(query), &query.dimensions);
         Ok(Some(UpstreamMap {
             source: Rc::clone(&self.source),
             client: self.client.clone(),
@@ -174,6 +191,8 @@ struct Request {
     asked: Asked,
     bbox: BBox,
     size: (u32, u32),
+    /// the box was cut to this one, which stands in the configuration
+    limit: Option<BBox>,
 }
 
 /// Pixels of a picture of `bbox` in the source's system: the size of the map on the axis with the finer resolution.

@@ -70,7 +70,7 @@ pub(super) fn ask(
     };
     let mut infos = Vec::new();
     for source in leaves.iter().flat_map(|leaf| &leaf.sources) {
-        infos.extend(source.get_info(&query)?);
+        infos.extend(source.get_infos(&query)?);
     }
     Ok(infos)
 }

@@ -85,7 +85,7 @@ fn legends(context: &Context<'_>, layer: &Rc<WmsLayer>, request: &GetLegendGraph
             Some(url) => found.push(static_legend(context, url)?),
             None => {
                 for source in &leaf.sources {
-                    found.extend(source.get_legend(&query)?);
+                    found.extend(source.get_legends(&query)?);
                 }
             }
         }

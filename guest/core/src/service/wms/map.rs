@@ -149,7 +149,7 @@ pub(super) fn draw(
             transparent: Some(true),
             ..options.clone()
         };
-        let message = message_image(&errors.join("\n"), whole, &clear)?;
+        let message = message_image(&notice(&errors, whole.0), whole, &clear)?;
         map = merge(vec![map.into(), message.into()], &options, Some(whole), None)?;
         map.cacheability.cacheable = false;
     }
@@ -231,6 +231,17 @@ fn render(
         });
     }
     Ok(rendered)
+}
+
+/// What is written into a map of this width (pixels): about two lines of each error. They quote whole URLs, which would
+/// hide the map; the log has them complete.
+fn notice(errors: &[String], width: u32) -> String {
+    let most = (width / 4).max(30) as usize;
+    let shortened = |error: &String| match error.char_indices().nth(most) {
+        Some((end, _)) => format!("{}…", error.split_at(end).0),
+        None => error.clone(),
+    };
+    errors.iter().map(shortened).collect::<Vec<_>>().join("\n")
 }
 
 fn answer(context: &Context<'_>, checked: &Checked<'_>, map: MapImage) -> Result<Response, WmsError> {

@@ -40,7 +40,7 @@ pub(super) fn answer(
     };
     let mut documents = Vec::new();
     for source in &layer.info_sources {
-        documents.extend(context.assembly.layer_source(source)?.get_info(&query)?);
+        documents.extend(context.assembly.layer_source(source)?.get_infos(&query)?);
     }
     let body = FeatureInfo::combine(&documents).map(|document| document.content);
     Ok(Response::new(200, info_format, body.unwrap_or_default()))
