@@ -790,7 +790,7 @@ fn only_the_part_inside_the_coverage_is_asked_for() {
         .get_map(&map_query([0.0, 0.0, 20.0, 20.0], (200, 200), "EPSG:4326"))
         .unwrap()
         .unwrap();
-    assert_eq!(asked(&world), ["bbox=10.0,0.0,20.0,10.0 width=100 height=100"]);
+    assert_eq!(asked(&world), ["bbox=10,0,20,10 width=100 height=100"]);
     let raster = map.into_raster().unwrap();
     assert_eq!(raster.size(), (200, 200));
     assert_eq!(raster.pixel(150, 150), Some(RED));

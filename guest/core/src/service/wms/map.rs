@@ -233,10 +233,10 @@ fn render(
     Ok(rendered)
 }
 
-/// What is written into a map of this width (pixels): about two lines of each error. They quote whole URLs, which would
+/// What is written into a map of this width (pixels): about a line of each error. They quote whole URLs, which would
 /// hide the map; the log has them complete.
 fn notice(errors: &[String], width: u32) -> String {
-    let most = (width / 4).max(30) as usize;
+    let most = (width / 7).max(24) as usize;
     let shortened = |error: &String| match error.char_indices().nth(most) {
         Some((end, _)) => format!("{}…", error.split_at(end).0),
         None => error.clone(),
