@@ -207,8 +207,10 @@ impl Assembly {
             .compiled
             .get(Kind::Cache, cache)
             .ok_or_else(|| lacking("cache", cache))?;
-        if let Some(what) = &conf.unsupported {
-            return Err(LayerError::NotSupported { what: what.clone() });
+        if let Some(message) = &conf.unsupported {
+            return Err(LayerError::Unavailable {
+                message: message.clone(),
+            });
         }
         if *self.depth.borrow() >= MAX_DEPTH {
             return Err(LayerError::NotSupported {

@@ -23,6 +23,9 @@ pub enum LayerError {
     /// The configuration uses something that this version does not have.
     #[error("not supported yet: {what}")]
     NotSupported { what: String },
+    /// The configuration names something that is not there or not supported: what `mapproxy check` warned about.
+    #[error("{message}")]
+    Unavailable { message: String },
     #[error(transparent)]
     File(#[from] FileError),
     #[error(transparent)]

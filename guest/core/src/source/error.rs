@@ -4,14 +4,14 @@ use crate::image::MapImage;
 use crate::layer::{FeatureInfo, LayerError, MapLayer};
 use crate::query::{InfoQuery, MapQuery};
 
-/// A source of a type that this version does not have.
+/// A source of a type that this version does not have, or whose data is missing.
 #[derive(Debug, Clone)]
 pub struct UnsupportedSource {
     message: String,
 }
 
 impl UnsupportedSource {
-    /// `message` names what is missing: "source type `mapnik`".
+    /// `message` is the whole answer: "not supported yet: source type `mapnik`".
     pub fn new(message: impl Into<String>) -> Self {
         Self {
             message: message.into(),
@@ -19,8 +19,8 @@ impl UnsupportedSource {
     }
 
     fn error(&self) -> LayerError {
-        LayerError::NotSupported {
-            what: self.message.clone(),
+        LayerError::Unavailable {
+            message: self.message.clone(),
         }
     }
 }

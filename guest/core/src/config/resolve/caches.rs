@@ -363,6 +363,9 @@ impl Resolver<'_, '_> {
             if !BACKENDS.contains(&kind.as_str()) {
                 return (CacheBackend::Unsupported { kind }, Some(message)); // reported by the check of the keys
             }
+            if flag(node, "disable_storage").unwrap_or(false) {
+                return (CacheBackend::Unsupported { kind }, None); // nothing is stored, wherever that would be
+            }
             self.findings
                 .warn(place(store, "type"), message.clone())
                 .expect("layers that need it answer this message");
