@@ -39,7 +39,9 @@ fn find(files: &crate::files::WasiFiles) -> Result<Compiled, String> {
     let main = match std::env::var("MAPPROXY_CONFIG") {
         Ok(path) => path,
         Err(_) => {
-            let directory = files.first_directory().ok_or("no directory was opened for this component: expected one with a `mapproxy.yaml`")?;
+            let directory = files
+                .first_directory()
+                .ok_or("no directory was opened for this component: expected one with a `mapproxy.yaml`")?;
             format!("{}/mapproxy.yaml", directory.trim_end_matches('/'))
         }
     };
@@ -56,7 +58,10 @@ fn find(files: &crate::files::WasiFiles) -> Result<Compiled, String> {
 
 /// `mapproxy.yaml` -> `mapproxy.compiled`, what `mapproxy compile` writes.
 fn compiled_path(main: &str) -> String {
-    let stem = main.strip_suffix(".yaml").or_else(|| main.strip_suffix(".yml")).unwrap_or(main);
+    let stem = main
+        .strip_suffix(".yaml")
+        .or_else(|| main.strip_suffix(".yml"))
+        .unwrap_or(main);
     format!("{stem}.compiled")
 }
 
@@ -77,7 +82,10 @@ fn compile_from(main: &str, files: &dyn Files) -> Result<Compiled, String> {
             }
             Outcome::Need(paths) => {
                 for path in paths {
-                    let content = files.read(&path).map(|(content, _)| content).map_err(|error: FileError| error.to_string());
+                    let content = files
+                        .read(&path)
+                        .map(|(content, _)| content)
+                        .map_err(|error: FileError| error.to_string());
                     given.insert(path, content);
                 }
             }
@@ -101,7 +109,11 @@ pub(crate) fn compile(main: &str, files: Vec<wit::File>, environment: Vec<(Strin
                 .into_iter()
                 .map(|directory| wit::Directory {
                     path: directory.path,
-                    access: if directory.writable { wit::Access::ReadWrite } else { wit::Access::Read },
+                    access: if directory.writable {
+                        wit::Access::ReadWrite
+                    } else {
+                        wit::Access::Read
+                    },
                 })
                 .collect(),
             origins: done

@@ -22,7 +22,9 @@ pub(crate) struct WasiFiles {
 
 impl std::fmt::Debug for WasiFiles {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list().entries(self.directories().iter().map(|(_, path)| path)).finish()
+        f.debug_list()
+            .entries(self.directories().iter().map(|(_, path)| path))
+            .finish()
     }
 }
 
@@ -53,7 +55,13 @@ impl WasiFiles {
             .filter_map(|(directory, root)| {
                 let rest = path.strip_prefix(root.trim_end_matches('/'))?;
                 let inside = if rest.is_empty() { "." } else { rest.strip_prefix('/')? };
-                Some((root.len(), Place { directory, path: if inside.is_empty() { "." } else { inside } }))
+                Some((
+                    root.len(),
+                    Place {
+                        directory,
+                        path: if inside.is_empty() { "." } else { inside },
+                    },
+                ))
             })
             .max_by_key(|(length, _)| *length)
             .map(|(_, place)| place)
@@ -62,7 +70,10 @@ impl WasiFiles {
 
     fn open(&self, path: &str, how: OpenFlags, flags: DescriptorFlags) -> Result<Descriptor, FileError> {
         let place = self.place(path)?;
-        place.directory.open_at(PathFlags::SYMLINK_FOLLOW, place.path, how, flags).map_err(|code| error(path, code))
+        place
+            .directory
+            .open_at(PathFlags::SYMLINK_FOLLOW, place.path, how, flags)
+            .map_err(|code| error(path, code))
     }
 
     /// Runs `make`; where a directory is missing, creates the directories above `path` and runs it again.
@@ -86,7 +97,10 @@ impl WasiFiles {
             match file.write(rest, written as u64) {
                 Ok(0) => {
                     let _ = self.remove(path);
-                    return Err(FileError::Other { path: path.to_owned(), reason: "nothing could be written".to_owned() });
+                    return Err(FileError::Other {
+                        path: path.to_owned(),
+                        reason: "nothing could be written".to_owned(),
+                    });
                 }
                 Ok(count) => written += count as usize,
                 Err(code) => {
@@ -114,12 +128,17 @@ impl Files for WasiFiles {
         let file = self.open(path, OpenFlags::empty(), DescriptorFlags::READ)?;
         let info = info(&file.stat().map_err(|code| error(path, code))?);
         if info.kind == FileKind::Directory {
-            return Err(FileError::Other { path: path.to_owned(), reason: "is a directory".to_owned() });
+            return Err(FileError::Other {
+                path: path.to_owned(),
+                reason: "is a directory".to_owned(),
+            });
         }
         // One call is enough for a tile; a larger file comes in the pieces the host allows.
         let (mut data, mut end) = file.read(info.size, 0).map_err(|code| error(path, code))?;
         while !end && (data.len() as u64) < info.size {
-            let (more, last) = file.read(info.size - data.len() as u64, data.len() as u64).map_err(|code| error(path, code))?;
+            let (more, last) = file
+                .read(info.size - data.len() as u64, data.len() as u64)
+                .map_err(|code| error(path, code))?;
             end = last || more.is_empty();
             data.extend_from_slice(&more);
         }
@@ -132,7 +151,11 @@ impl Files for WasiFiles {
             Links::Follow => PathFlags::SYMLINK_FOLLOW,
             Links::NoFollow => PathFlags::empty(),
         };
-        place.directory.stat_at(flags, place.path).map(|stat| info(&stat)).map_err(|code| error(path, code))
+        place
+            .directory
+            .stat_at(flags, place.path)
+            .map(|stat| info(&stat))
+            .map_err(|code| error(path, code))
     }
 
     fn write_atomic(&self, path: &str, data: &[u8]) -> Result<(), FileError> {
@@ -165,12 +188,18 @@ impl Files for WasiFiles {
 
     fn remove(&self, path: &str) -> Result<(), FileError> {
         let place = self.place(path)?;
-        place.directory.unlink_file_at(place.path).map_err(|code| error(path, code))
+        place
+            .directory
+            .unlink_file_at(place.path)
+            .map_err(|code| error(path, code))
     }
 
     fn rename(&self, from: &str, to: &str) -> Result<(), FileError> {
         let (source, target) = (self.place(from)?, self.place(to)?);
-        source.directory.rename_at(source.path, target.directory, target.path).map_err(|code| error(from, code))
+        source
+            .directory
+            .rename_at(source.path, target.directory, target.path)
+            .map_err(|code| error(from, code))
     }
 
     fn touch(&self, path: &str) -> Result<(), FileError> {
@@ -184,7 +213,10 @@ impl Files for WasiFiles {
     fn symlink(&self, target: &str, link: &str) -> Result<(), FileError> {
         self.replace(link, |temporary| {
             let place = self.place(temporary)?;
-            place.directory.symlink_at(target, place.path).map_err(|code| error(temporary, code))
+            place
+                .directory
+                .symlink_at(target, place.path)
+                .map_err(|code| error(temporary, code))
         })
     }
 
@@ -231,6 +263,9 @@ fn error(path: &str, code: ErrorCode) -> FileError {
         ErrorCode::NoEntry | ErrorCode::NotDirectory => FileError::NotFound { path },
         ErrorCode::Exist => FileError::AlreadyExists { path },
         ErrorCode::Access | ErrorCode::NotPermitted | ErrorCode::ReadOnly => FileError::NotPermitted { path },
-        other => FileError::Other { path, reason: other.message().to_owned() },
+        other => FileError::Other {
+            path,
+            reason: other.message().to_owned(),
+        },
     }
 }

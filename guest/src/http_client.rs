@@ -32,9 +32,13 @@ pub(crate) struct WasiHttp;
 
 impl HttpClient for WasiHttp {
     fn send(&self, request: &HttpRequest) -> Result<HttpReply, HttpFailure> {
-        self.send_all(std::slice::from_ref(request), 1, &mut || ()).pop().unwrap_or_else(|| {
-            Err(HttpFailure::Connection { reason: "nothing was sent".to_owned() })
-        })
+        self.send_all(std::slice::from_ref(request), 1, &mut || ())
+            .pop()
+            .unwrap_or_else(|| {
+                Err(HttpFailure::Connection {
+                    reason: "nothing was sent".to_owned(),
+                })
+            })
     }
 
     fn send_all(
@@ -82,7 +86,10 @@ impl HttpClient for WasiHttp {
             }
             running = still_running;
         }
-        results.into_iter().map(|result| result.expect("every request was started and ended")).collect()
+        results
+            .into_iter()
+            .map(|result| result.expect("every request was started and ended"))
+            .collect()
     }
 }
 
@@ -127,12 +134,16 @@ impl<'a> Exchange<'a> {
     /// Takes what has arrived, without waiting.
     fn advance(mut self) -> Progress<'a> {
         if now() >= self.deadline {
-            return Progress::Done(Err(HttpFailure::Timeout { timeout: self.request.timeout }));
+            return Progress::Done(Err(HttpFailure::Timeout {
+                timeout: self.request.timeout,
+            }));
         }
         match self.state {
             State::Head(ref future) => match future.get() {
                 None => Progress::Going(self),
-                Some(Err(())) => Progress::Done(Err(HttpFailure::Connection { reason: "answer was taken".to_owned() })),
+                Some(Err(())) => Progress::Done(Err(HttpFailure::Connection {
+                    reason: "answer was taken".to_owned(),
+                })),
                 Some(Ok(Err(code))) => Progress::Done(Err(self.failure(&code))),
                 Some(Ok(Ok(response))) => {
                     let status = response.status();
@@ -144,13 +155,23 @@ impl<'a> Exchange<'a> {
                         let target = redirect::resolve(&self.url, location);
                         return self.redirect(target);
                     }
-                    let opened = response.consume().and_then(|body| body.stream().map(|stream| (stream, body)));
+                    let opened = response
+                        .consume()
+                        .and_then(|body| body.stream().map(|stream| (stream, body)));
                     match opened {
                         Ok((stream, body)) => {
-                            self.state = State::Body(Body { stream, _body: body, status, headers, data: Vec::new() });
+                            self.state = State::Body(Body {
+                                stream,
+                                _body: body,
+                                status,
+                                headers,
+                                data: Vec::new(),
+                            });
                             self.advance()
                         }
-                        Err(()) => Progress::Done(Err(HttpFailure::Incomplete { reason: "no body".to_owned() })),
+                        Err(()) => Progress::Done(Err(HttpFailure::Incomplete {
+                            reason: "no body".to_owned(),
+                        })),
                     }
                 }
             },
@@ -162,7 +183,9 @@ impl<'a> Exchange<'a> {
                     }
                     Ok(piece) => {
                         if body.data.len() + piece.len() > self.request.max_body {
-                            return Progress::Done(Err(HttpFailure::TooLarge { limit: self.request.max_body }));
+                            return Progress::Done(Err(HttpFailure::TooLarge {
+                                limit: self.request.max_body,
+                            }));
                         }
                         // The usual answer arrives in one piece, which then is the body as it is.
                         if body.data.is_empty() {
@@ -179,7 +202,9 @@ impl<'a> Exchange<'a> {
                         }));
                     }
                     Err(StreamError::LastOperationFailed(error)) => {
-                        return Progress::Done(Err(HttpFailure::Incomplete { reason: error.to_debug_string() }));
+                        return Progress::Done(Err(HttpFailure::Incomplete {
+                            reason: error.to_debug_string(),
+                        }));
                     }
                 }
             },
@@ -208,19 +233,28 @@ impl<'a> Exchange<'a> {
             ErrorCode::ConnectionTimeout
             | ErrorCode::ConnectionReadTimeout
             | ErrorCode::ConnectionWriteTimeout
-            | ErrorCode::HttpResponseTimeout => HttpFailure::Timeout { timeout: self.request.timeout },
-            ErrorCode::HttpResponseBodySize(_) => HttpFailure::TooLarge { limit: self.request.max_body },
-            ErrorCode::HttpResponseIncomplete | ErrorCode::ConnectionTerminated => {
-                HttpFailure::Incomplete { reason: "connection closed".to_owned() }
-            }
-            ErrorCode::HttpRequestUriInvalid => {
-                HttpFailure::InvalidUrl { url: self.url.clone(), reason: "refused by the host".to_owned() }
-            }
-            ErrorCode::DnsError(_) | ErrorCode::DnsTimeout => {
-                HttpFailure::Connection { reason: "name not found".to_owned() }
-            }
-            ErrorCode::ConnectionRefused => HttpFailure::Connection { reason: "connection refused".to_owned() },
-            other => HttpFailure::Connection { reason: other.to_string() },
+            | ErrorCode::HttpResponseTimeout => HttpFailure::Timeout {
+                timeout: self.request.timeout,
+            },
+            ErrorCode::HttpResponseBodySize(_) => HttpFailure::TooLarge {
+                limit: self.request.max_body,
+            },
+            ErrorCode::HttpResponseIncomplete | ErrorCode::ConnectionTerminated => HttpFailure::Incomplete {
+                reason: "connection closed".to_owned(),
+            },
+            ErrorCode::HttpRequestUriInvalid => HttpFailure::InvalidUrl {
+                url: self.url.clone(),
+                reason: "refused by the host".to_owned(),
+            },
+            ErrorCode::DnsError(_) | ErrorCode::DnsTimeout => HttpFailure::Connection {
+                reason: "name not found".to_owned(),
+            },
+            ErrorCode::ConnectionRefused => HttpFailure::Connection {
+                reason: "connection refused".to_owned(),
+            },
+            other => HttpFailure::Connection {
+                reason: other.to_string(),
+            },
         }
     }
 }
@@ -233,34 +267,57 @@ fn wait(running: &[Exchange<'_>], next_beat: Duration) {
         until = until.min(exchange.deadline);
         pollables.push(exchange.pollable());
     }
-    pollables.push(monotonic_clock::subscribe_duration(nanoseconds(until.saturating_sub(now()))));
+    pollables.push(monotonic_clock::subscribe_duration(nanoseconds(
+        until.saturating_sub(now()),
+    )));
     poll(&pollables.iter().collect::<Vec<_>>());
 }
 
 fn start(request: &HttpRequest, url: &str) -> Result<FutureIncomingResponse, HttpFailure> {
-    let invalid = |reason: &str| HttpFailure::InvalidUrl { url: url.to_owned(), reason: reason.to_owned() };
-    let (scheme, authority, path) = redirect::split(url).ok_or_else(|| invalid("expected `http://…` or `https://…`"))?;
+    let invalid = |reason: &str| HttpFailure::InvalidUrl {
+        url: url.to_owned(),
+        reason: reason.to_owned(),
+    };
+    let (scheme, authority, path) =
+        redirect::split(url).ok_or_else(|| invalid("expected `http://…` or `https://…`"))?;
     let fields = Fields::new();
     for (name, value) in &request.headers.0 {
         fields
             .append(name, value.as_bytes())
-            .map_err(|error| HttpFailure::Connection { reason: format!("header `{name}`: {error}") })?;
+            .map_err(|error| HttpFailure::Connection {
+                reason: format!("header `{name}`: {error}"),
+            })?;
     }
     if let Some(post) = &request.post {
         let length = post.data.len().to_string();
-        for (name, value) in [("content-type", post.content_type.as_str()), ("content-length", &length)] {
+        for (name, value) in [
+            ("content-type", post.content_type.as_str()),
+            ("content-length", &length),
+        ] {
             fields
                 .set(name, &[value.as_bytes().to_vec()])
-                .map_err(|error| HttpFailure::Connection { reason: format!("header `{name}`: {error}") })?;
+                .map_err(|error| HttpFailure::Connection {
+                    reason: format!("header `{name}`: {error}"),
+                })?;
         }
     }
     let outgoing = OutgoingRequest::new(fields);
-    let method = if request.post.is_some() { Method::Post } else { Method::Get };
+    let method = if request.post.is_some() {
+        Method::Post
+    } else {
+        Method::Get
+    };
     let scheme = if scheme == "https" { Scheme::Https } else { Scheme::Http };
     outgoing.set_method(&method).map_err(|()| invalid("method refused"))?;
-    outgoing.set_scheme(Some(&scheme)).map_err(|()| invalid("scheme refused"))?;
-    outgoing.set_authority(Some(authority)).map_err(|()| invalid("host name refused"))?;
-    outgoing.set_path_with_query(Some(path)).map_err(|()| invalid("path refused"))?;
+    outgoing
+        .set_scheme(Some(&scheme))
+        .map_err(|()| invalid("scheme refused"))?;
+    outgoing
+        .set_authority(Some(authority))
+        .map_err(|()| invalid("host name refused"))?;
+    outgoing
+        .set_path_with_query(Some(path))
+        .map_err(|()| invalid("path refused"))?;
 
     let options = RequestOptions::new();
     let timeout = Some(nanoseconds(request.timeout));
@@ -272,7 +329,9 @@ fn start(request: &HttpRequest, url: &str) -> Result<FutureIncomingResponse, Htt
     let body = request.post.as_ref().map(|post| (post, outgoing.body()));
     let future = outgoing_handler::handle(outgoing, Some(options)).map_err(|code| match code {
         ErrorCode::HttpRequestDenied => HttpFailure::NotAllowed,
-        other => HttpFailure::Connection { reason: other.to_string() },
+        other => HttpFailure::Connection {
+            reason: other.to_string(),
+        },
     })?;
     if let Some((post, body)) = body {
         let broken = |reason: String| HttpFailure::Connection { reason };
@@ -285,7 +344,11 @@ fn start(request: &HttpRequest, url: &str) -> Result<FutureIncomingResponse, Htt
 
 pub(crate) fn headers(fields: &Fields) -> Headers {
     Headers(
-        fields.entries().into_iter().map(|(name, value)| (name, String::from_utf8_lossy(&value).into_owned())).collect(),
+        fields
+            .entries()
+            .into_iter()
+            .map(|(name, value)| (name, String::from_utf8_lossy(&value).into_owned()))
+            .collect(),
     )
 }
 

@@ -3,7 +3,10 @@
 //! It exports `wasi:http/incoming-handler`, which any host of `wasi:http` can call, and `mapproxy:proxy/configuration`,
 //! with which a host that knows us compiles the configuration once and hands it to every fresh instance
 //! (`wit/mapproxy.wit`).
-#![expect(unsafe_code, reason = "the export macros of the bindings expand to `unsafe extern` functions")]
+#![expect(
+    unsafe_code,
+    reason = "the export macros of the bindings expand to `unsafe extern` functions"
+)]
 
 mod configuration;
 mod files;
@@ -16,7 +19,8 @@ use std::rc::Rc;
 
 use mapproxy_core::http::{Method, Request, Response};
 use wasip2::http::types::{
-    Fields, IncomingBody, IncomingRequest, Method as WasiMethod, OutgoingBody, OutgoingResponse, ResponseOutparam, Scheme,
+    Fields, IncomingBody, IncomingRequest, Method as WasiMethod, OutgoingBody, OutgoingResponse, ResponseOutparam,
+    Scheme,
 };
 use wasip2::io::streams::StreamError;
 
@@ -49,7 +53,11 @@ impl wasip2::exports::http::incoming_handler::Guest for Shell {
                 }
                 Err(problem) => {
                     log::error!("{problem}");
-                    Response::new(500, "text/plain; charset=utf-8", "the configuration cannot be used, see the log\n")
+                    Response::new(
+                        500,
+                        "text/plain; charset=utf-8",
+                        "the configuration cannot be used, see the log\n",
+                    )
                 }
             },
             Err(response) => response,
@@ -83,11 +91,24 @@ fn read_request(incoming: IncomingRequest) -> Result<Request, Response> {
     let target = incoming.path_with_query().unwrap_or_else(|| "/".to_owned());
     let (path, query) = target.split_once('?').unwrap_or((&target, ""));
     let headers = http_client::headers(&incoming.headers());
-    let body = if method == Method::Post { read_body(&incoming)? } else { Vec::new() };
+    let body = if method == Method::Post {
+        read_body(&incoming)?
+    } else {
+        Vec::new()
+    };
     Ok(Request {
         method,
-        scheme: if matches!(incoming.scheme(), Some(Scheme::Https)) { "https" } else { "http" }.to_owned(),
-        authority: headers.get("host").map(str::to_owned).or_else(|| incoming.authority()).unwrap_or_default(),
+        scheme: if matches!(incoming.scheme(), Some(Scheme::Https)) {
+            "https"
+        } else {
+            "http"
+        }
+        .to_owned(),
+        authority: headers
+            .get("host")
+            .map(str::to_owned)
+            .or_else(|| incoming.authority())
+            .unwrap_or_default(),
         path: path.to_owned(),
         query: query.to_owned(),
         headers,
@@ -97,7 +118,9 @@ fn read_request(incoming: IncomingRequest) -> Result<Request, Response> {
 
 fn read_body(incoming: &IncomingRequest) -> Result<Vec<u8>, Response> {
     let refuse = |status, text: &str| Response::new(status, "text/plain; charset=utf-8", text);
-    let body: IncomingBody = incoming.consume().map_err(|()| refuse(400, "the request has no body\n"))?;
+    let body: IncomingBody = incoming
+        .consume()
+        .map_err(|()| refuse(400, "the request has no body\n"))?;
     let stream = body.stream().map_err(|()| refuse(400, "the request has no body\n"))?;
     let mut data = Vec::new();
     loop {
@@ -130,7 +153,11 @@ fn answer(response: Response, out: ResponseOutparam) {
     // The head goes first, so that the host takes the body as it comes and never holds two copies of a large map.
     ResponseOutparam::set(out, Ok(outgoing));
     if let Ok(body) = body {
-        let written = if bodyless { Ok(()) } else { write_body(&body, &response.body) };
+        let written = if bodyless {
+            Ok(())
+        } else {
+            write_body(&body, &response.body)
+        };
         // A client that has gone away is nobody's fault.
         if let Err(error) = written.and_then(|()| OutgoingBody::finish(body, None).map_err(|code| code.to_string())) {
             log::debug!("response not sent: {error}");

@@ -22,7 +22,10 @@ pub(crate) fn split(url: &str) -> Option<(&str, &str, &str)> {
 
 /// Where `location`, sent by `base`, leads.
 pub(crate) fn resolve(base: &str, location: &str) -> Result<String, HttpFailure> {
-    let invalid = || HttpFailure::InvalidUrl { url: location.to_owned(), reason: format!("redirect from `{base}`") };
+    let invalid = || HttpFailure::InvalidUrl {
+        url: location.to_owned(),
+        reason: format!("redirect from `{base}`"),
+    };
     let (scheme, authority, path) = split(base).ok_or_else(invalid)?;
     let path = path.split('?').next().unwrap_or("/");
     let url = if location.contains("://") {

@@ -1,3 +1,5 @@
+//! Tests of `decode`: formats, limits, and bytes that are no picture.
+
 use super::*;
 use crate::image::golden::picture;
 use crate::image::raster::Pixels;

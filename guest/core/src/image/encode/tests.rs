@@ -1,3 +1,5 @@
+//! Tests of `encode`: what is written is read back the same.
+
 use super::*;
 use crate::image::decode::{Limits, decode, peek_format};
 use crate::image::golden::{picture, scene, waves};

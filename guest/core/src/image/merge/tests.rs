@@ -1,3 +1,5 @@
+//! Tests of `merge`: order, opacity, masks and what passes through.
+
 use super::*;
 use crate::image::filled;
 use crate::image::options::ImageFormat;

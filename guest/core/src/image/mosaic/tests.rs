@@ -1,3 +1,5 @@
+//! Tests of the tile mosaic: windows, joined palettes, missing tiles.
+
 use super::*;
 use crate::image::golden::{picture, scene};
 use crate::image::options::{ImageFormat, ImageOptions};

@@ -1,3 +1,5 @@
+//! Tests of `quantize`: exact where it can be, and closer than Pillow's FASTOCTREE where it cannot.
+
 use super::*;
 use crate::image::golden::{alpha_waves, picture, scene, waves};
 

@@ -1,3 +1,5 @@
+//! Tests of `transform` against Pillow's results.
+
 use super::*;
 use crate::image::golden::picture;
 use crate::image::raster::Pixels;
