@@ -4,10 +4,10 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
 use crate::cache::{
-    BandMergeLayer, CacheMapLayer, DummyTileCache, FileTileCache, TileCache, TileManager, TileManagerParts,
+    BandMergeLayer, CacheMapLayer, DummyTileCache, FileTileCache, MakeSources, TileCache, TileManager, TileManagerParts,
 };
 use crate::config::compiled::{Compiled, Kind};
 use crate::config::model::{
@@ -20,9 +20,6 @@ use crate::layer::{LayerError, MapLayer, ResolutionConditional, SrsConditional};
 use crate::platform::Platform;
 use crate::source::{ArcgisMapSource, DebugSource, TileMapSource, UnsupportedSource, WmsMapSource};
 use crate::srs::Srs;
-
-/// Caches nested deeper than this are taken for a circle.
-const MAX_DEPTH: usize = 16;
 
 /// A layer of the WMS with what draws it.
 #[derive(Debug)]
@@ -37,7 +34,10 @@ type Built<T> = RefCell<BTreeMap<String, T>>;
 
 /// Builds what a request names.
 #[derive(Debug)]
-pub struct Assembly {
+pub struct Assembly(Rc<Parts>);
+
+#[derive(Debug)]
+struct Parts {
     platform: Rc<dyn Platform>,
     compiled: Rc<Compiled>,
     application: Application,
@@ -47,12 +47,13 @@ pub struct Assembly {
     cache_layers: Built<Rc<dyn MapLayer>>,
     /// by cache name: one for each grid
     managers: Built<Vec<Rc<TileManager>>>,
-    depth: RefCell<usize>,
+    /// for caches, which build their sources when a tile is missing
+    myself: Weak<Self>,
 }
 
 impl Assembly {
     pub fn new(platform: Rc<dyn Platform>, compiled: Rc<Compiled>) -> Self {
-        Self {
+        Self(Rc::new_cyclic(|myself| Parts {
             application: compiled.get(Kind::Application, "").unwrap_or_default(),
             platform,
             compiled,
@@ -61,16 +62,52 @@ impl Assembly {
             sources: Built::default(),
             cache_layers: Built::default(),
             managers: Built::default(),
-            depth: RefCell::default(),
-        }
+            myself: Weak::clone(myself),
+        }))
     }
 
     pub fn application(&self) -> &Application {
-        &self.application
+        &self.0.application
     }
 
     /// A layer of the WMS; `None` if there is none of that name.
     pub fn wms_layer(&self, name: &str) -> Result<Option<Rc<WmsLayer>>, LayerError> {
+        self.0.wms_layer(name)
+    }
+
+    /// A layer of the tile services on one grid; `None` if there is none.
+    pub fn tile_layer(&self, layer: &str, grid: &str) -> Result<Option<(TileLayer, Rc<TileManager>)>, LayerError> {
+        self.0.tile_layer(layer, grid)
+    }
+
+    /// A source of a layer: a cache or a source.
+    pub fn layer_source(&self, source: &LayerSource) -> Result<Rc<dyn MapLayer>, LayerError> {
+        self.0.layer_source(source)
+    }
+
+    /// A cache as a layer; with several grids, the one that suits the request's system is asked.
+    pub fn cache_layer(&self, name: &str) -> Result<Rc<dyn MapLayer>, LayerError> {
+        self.0.cache_layer(name)
+    }
+
+    /// A source by its key.
+    pub fn source(&self, key: &str) -> Result<Rc<dyn MapLayer>, LayerError> {
+        self.0.source(key)
+    }
+
+    /// A grid by its name.
+    pub fn grid(&self, name: &str) -> Result<Rc<TileGrid>, LayerError> {
+        self.0.grid(name)
+    }
+
+    /// The tile managers of a cache, one for each of its grids, in order.
+    pub fn managers(&self, cache: &str) -> Result<Vec<Rc<TileManager>>, LayerError> {
+        self.0.managers(cache)
+    }
+}
+
+impl Parts {
+    fn wms_layer(&self, name: &str) -> Result<Option<Rc<WmsLayer>>, LayerError> {
         if let Some(layer) = self.layers.borrow().get(name) {
             return Ok(Some(Rc::clone(layer)));
         }
@@ -87,8 +124,7 @@ impl Assembly {
         Ok(Some(layer))
     }
 
-    /// A layer of the tile services on one grid; `None` if there is none.
-    pub fn tile_layer(&self, layer: &str, grid: &str) -> Result<Option<(TileLayer, Rc<TileManager>)>, LayerError> {
+    fn tile_layer(&self, layer: &str, grid: &str) -> Result<Option<(TileLayer, Rc<TileManager>)>, LayerError> {
         let Some(conf) = self
             .compiled
             .get::<TileLayer>(Kind::TileLayer, &format!("{layer}/{grid}"))
@@ -100,16 +136,14 @@ impl Assembly {
         Ok(manager.map(|manager| (conf, manager)))
     }
 
-    /// A source of a layer: a cache or a source.
-    pub fn layer_source(&self, source: &LayerSource) -> Result<Rc<dyn MapLayer>, LayerError> {
+    fn layer_source(&self, source: &LayerSource) -> Result<Rc<dyn MapLayer>, LayerError> {
         match source {
             LayerSource::Cache(name) => self.cache_layer(name),
             LayerSource::Source(key) => self.source(key),
         }
     }
 
-    /// A cache as a layer; with several grids, the one that suits the request's system is asked.
-    pub fn cache_layer(&self, name: &str) -> Result<Rc<dyn MapLayer>, LayerError> {
+    fn cache_layer(&self, name: &str) -> Result<Rc<dyn MapLayer>, LayerError> {
         if let Some(layer) = self.cache_layers.borrow().get(name) {
             return Ok(Rc::clone(layer));
         }
@@ -155,8 +189,7 @@ impl Assembly {
         )))
     }
 
-    /// A source by its key.
-    pub fn source(&self, key: &str) -> Result<Rc<dyn MapLayer>, LayerError> {
+    fn source(&self, key: &str) -> Result<Rc<dyn MapLayer>, LayerError> {
         if let Some(source) = self.sources.borrow().get(key) {
             return Ok(Rc::clone(source));
         }
@@ -184,8 +217,7 @@ impl Assembly {
         })
     }
 
-    /// A grid by its name.
-    pub fn grid(&self, name: &str) -> Result<Rc<TileGrid>, LayerError> {
+    fn grid(&self, name: &str) -> Result<Rc<TileGrid>, LayerError> {
         if let Some(grid) = self.grids.borrow().get(name) {
             return Ok(Rc::clone(grid));
         }
@@ -198,8 +230,7 @@ impl Assembly {
         Ok(grid)
     }
 
-    /// The tile managers of a cache, one for each of its grids, in order.
-    pub fn managers(&self, cache: &str) -> Result<Vec<Rc<TileManager>>, LayerError> {
+    fn managers(&self, cache: &str) -> Result<Vec<Rc<TileManager>>, LayerError> {
         if let Some(managers) = self.managers.borrow().get(cache) {
             return Ok(managers.clone());
         }
@@ -212,15 +243,8 @@ impl Assembly {
                 message: message.clone(),
             });
         }
-        if *self.depth.borrow() >= MAX_DEPTH {
-            return Err(LayerError::NotSupported {
-                what: format!("caches nested as deep as `{cache}`"),
-            });
-        }
-        *self.depth.borrow_mut() += 1;
         let conf = Rc::new(conf);
         let managers: Result<Vec<_>, _> = (0..conf.grids.len()).map(|index| self.manager(&conf, index)).collect();
-        *self.depth.borrow_mut() -= 1;
         let managers = managers?;
         self.managers.borrow_mut().insert(cache.to_owned(), managers.clone());
         Ok(managers)
@@ -228,10 +252,12 @@ impl Assembly {
 
     fn manager(&self, conf: &Rc<Cache>, grid_index: usize) -> Result<Rc<TileManager>, LayerError> {
         let grid = self.grid(conf.grids.get(grid_index).map_or("", String::as_str))?;
-        let sources = match &conf.sources {
-            CacheSources::Layers(sources) => self.cache_sources(conf, &grid, sources)?,
-            CacheSources::Bands(bands) => vec![self.band_merge(conf, bands)?],
+        let (parts, own_conf, own_grid) = (Weak::clone(&self.myself), Rc::clone(conf), Rc::clone(&grid));
+        // Caches live no longer than the request, and that no longer than the assembly.
+        let gone = || LayerError::NotSupported {
+            what: "tiles after the end of a request".to_owned(),
         };
+        let sources: MakeSources = Box::new(move || parts.upgrade().ok_or_else(gone)?.sources_of(&own_conf, &own_grid));
         let (cache, lock_identity): (Box<dyn TileCache>, String) = match &conf.backend {
             CacheBackend::File(file) => {
                 let directory = file.directories.get(grid_index).map_or("", String::as_str);
@@ -258,7 +284,14 @@ impl Assembly {
             sources,
             lock_identity,
         };
-        Ok(Rc::new(TileManager::new(parts)?))
+        Ok(Rc::new(TileManager::new(parts)))
+    }
+
+    fn sources_of(&self, conf: &Cache, grid: &TileGrid) -> Result<Vec<Rc<dyn MapLayer>>, LayerError> {
+        match &conf.sources {
+            CacheSources::Layers(sources) => self.cache_sources(conf, grid, sources),
+            CacheSources::Bands(bands) => Ok(vec![self.band_merge(conf, bands)?]),
+        }
     }
 
     /// The sources of a cache. If all are caches with the same tiles in the same format, their tiles are handed on as

@@ -15,26 +15,24 @@ use crate::platform::Platform;
 pub(super) struct TileLocker {
     platform: Rc<dyn Platform>,
     directory: String,
-    cache_id: String,
+    identity: String,
     timeout: Duration,
 }
 
 impl TileLocker {
-    /// Locks in `directory`; `cache_directory` tells caches apart that share it.
-    pub(super) fn new(platform: Rc<dyn Platform>, directory: &str, cache_directory: &str, timeout_s: f64) -> Self {
+    /// Locks in `directory`; `identity` (the cache's directory) tells caches apart that share it.
+    pub(super) fn new(platform: Rc<dyn Platform>, directory: &str, identity: String, timeout_s: f64) -> Self {
         Self {
             platform,
             directory: directory.trim_end_matches('/').to_owned(),
-            cache_id: format!("{:x}", Md5::digest(cache_directory)),
+            identity,
             timeout: Duration::try_from_secs_f64(timeout_s).unwrap_or(Duration::from_mins(1)),
         }
     }
 
     fn path(&self, tile: TileCoord) -> String {
-        format!(
-            "{}/{}-{}-{}-{}.lck",
-            self.directory, self.cache_id, tile.x, tile.y, tile.z
-        )
+        let TileCoord { x, y, z } = tile;
+        format!("{}/{:x}-{x}-{y}-{z}.lck", self.directory, Md5::digest(&self.identity))
     }
 
     /// Waits for the lock.

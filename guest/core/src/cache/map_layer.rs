@@ -201,7 +201,7 @@ impl MapLayer for CacheMapLayer {
     }
 
     fn get_infos(&self, query: &InfoQuery) -> Result<Vec<FeatureInfo>, LayerError> {
-        let infos = self.manager.sources().iter().map(|source| source.get_infos(query));
+        let infos = self.manager.sources()?.iter().map(|source| source.get_infos(query));
         Ok(infos.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
     }
 
@@ -211,17 +211,21 @@ impl MapLayer for CacheMapLayer {
     }
 
     fn get_legends(&self, query: &LegendQuery) -> Result<Vec<MapImage>, LayerError> {
-        let legends = self.manager.sources().iter().map(|source| source.get_legends(query));
+        let legends = self.manager.sources()?.iter().map(|source| source.get_legends(query));
         Ok(legends.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
     }
 
     fn dimension_names(&self) -> Vec<String> {
-        self.manager.dimension_names().to_vec()
+        self.manager
+            .dimension_names()
+            .map(<[String]>::to_vec)
+            .unwrap_or_default()
     }
 
     fn stored_legend_size(&self) -> Option<(u32, u32)> {
         self.manager
             .sources()
+            .ok()?
             .iter()
             .find_map(|source| source.stored_legend_size())
     }

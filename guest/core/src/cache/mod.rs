@@ -27,7 +27,7 @@ pub use map_layer::CacheMapLayer;
 pub use memory::MemoryTileCache;
 pub use path::{PathError, tile_path};
 pub use tile::{StoredTile, Tile, TileInfo};
-pub use tile_manager::{TileManager, TileManagerParts};
+pub use tile_manager::{MakeSources, TileManager, TileManagerParts};
 
 use crate::grid::TileCoord;
 use crate::layer::LayerError;

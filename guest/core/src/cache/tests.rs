@@ -1,6 +1,7 @@
 //! Caches as a whole, assembled as from a configuration, on a platform in memory: what is asked of which server, what is
 //! stored where, and who waits for whom.
 
+use std::cell::OnceCell;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -55,6 +56,8 @@ struct World {
     caches: Vec<Cache>,
     sources: Vec<Source>,
     grids: Vec<TileGrid>,
+    /// built at first use; caches need it when tiles are missing
+    assembly: OnceCell<Assembly>,
 }
 
 impl World {
@@ -69,6 +72,7 @@ impl World {
             caches: vec![cache()],
             sources: vec![wms_source()],
             grids: vec![mercator, geodetic],
+            assembly: OnceCell::new(),
         }
     }
 
@@ -78,7 +82,11 @@ impl World {
         world
     }
 
-    fn assembly(&self) -> Assembly {
+    fn assembly(&self) -> &Assembly {
+        self.assembly.get_or_init(|| self.build())
+    }
+
+    fn build(&self) -> Assembly {
         let mut builder = CompiledBuilder::new();
         let application = Application {
             base_dir: "/cache".to_owned(),
@@ -858,4 +866,13 @@ fn tiles_are_kept_for_the_dimensions_that_matter() {
     };
     check(&[], "1/0/0.png");
     check(&["TIME"], "time-2020/1/0/0.png");
+}
+
+#[test]
+fn a_hit_does_not_build_the_sources() {
+    let mut world = World::new();
+    world.sources.clear();
+    world.memory.insert("/cache/3/0/0.png", b"tile", UnixTime(0.0));
+    assert!(world.load(0, 0, 3).unwrap().is_some());
+    assert!(matches!(world.load(1, 0, 3), Err(LayerError::NotSupported { .. })));
 }

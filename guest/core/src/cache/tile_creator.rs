@@ -18,12 +18,14 @@ use crate::lock::FileLock;
 use crate::query::{Dimensions, MapQuery};
 use crate::srs::BBox;
 
+use super::tile_manager::Sources;
 use super::{Tile, TileManager};
 
 /// Makes tiles of one manager for one request.
 #[derive(Debug)]
 pub(super) struct TileCreator<'a> {
     manager: &'a TileManager,
+    sources: &'a Sources,
     dimensions: &'a Dimensions,
     /// see `expiry`
     limit: Option<f64>,
@@ -70,12 +72,18 @@ impl Job {
 type Maps = Vec<Result<Option<MapImage>, LayerError>>;
 
 impl<'a> TileCreator<'a> {
-    pub(super) fn new(manager: &'a TileManager, dimensions: &'a Dimensions, limit: Option<f64>) -> Self {
-        Self {
+    pub(super) fn new(
+        manager: &'a TileManager,
+        dimensions: &'a Dimensions,
+        limit: Option<f64>,
+    ) -> Result<Self, LayerError> {
+        let sources = manager.made_of()?;
+        Ok(Self {
             manager,
+            sources,
             dimensions,
             limit,
-        }
+        })
     }
 
     /// Makes these tiles of the grid, and those that come with them. Tiles without anything are not among the result.
@@ -96,7 +104,7 @@ impl<'a> TileCreator<'a> {
 
     fn jobs(&self, tiles: &[TileCoord]) -> Vec<Job> {
         let manager = self.manager;
-        let Some(meta_grid) = &manager.meta_grid else {
+        let Some(meta_grid) = &self.sources.meta_grid else {
             return tiles
                 .iter()
                 .map(|tile| Job {
@@ -107,7 +115,7 @@ impl<'a> TileCreator<'a> {
         };
         if manager.conf.minimize_meta_requests
             && tiles.len() > 1
-            && !manager.bulk
+            && !self.sources.bulk
             && let Some(meta_tile) = meta_grid.minimal_meta_tile(&manager.grid, tiles)
         {
             return vec![self.meta_job(&meta_tile)];
@@ -133,7 +141,7 @@ impl<'a> TileCreator<'a> {
 
     fn meta_job(&self, meta_tile: &MetaTile) -> Job {
         let entries = meta_tile.tiles.iter();
-        let pieces = if self.manager.bulk {
+        let pieces = if self.sources.bulk {
             entries
                 .filter_map(|entry| entry.tile)
                 .map(|tile| self.whole(tile))
@@ -203,14 +211,14 @@ impl<'a> TileCreator<'a> {
         let mut plans = Vec::new();
         for piece in to_make.iter().flat_map(|(job, _)| &job.pieces) {
             let query = self.query(piece);
-            plans.extend(self.manager.sources.iter().map(|source| source.plan(&query)));
+            plans.extend(self.sources.layers.iter().map(|source| source.plan(&query)));
         }
         let mut maps = {
             let locks: Vec<&FileLock> = to_make.iter().filter_map(|(_, lock)| lock.as_ref()).collect();
             let mut beat = || locks.iter().for_each(|lock| lock.beat());
             self.fetch(plans, &mut beat).into_iter()
         };
-        let sources = self.manager.sources.len();
+        let sources = self.sources.layers.len();
         let mut failure = None;
         for (job, lock) in &to_make {
             for piece in &job.pieces {
@@ -233,7 +241,7 @@ impl<'a> TileCreator<'a> {
         let creators = usize::try_from(self.manager.conf.concurrent_tile_creators)
             .unwrap_or(1)
             .max(1);
-        let parallel = if self.manager.bulk {
+        let parallel = if self.sources.bulk {
             creators
         } else {
             plans.len().max(1)

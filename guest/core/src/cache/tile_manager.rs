@@ -1,9 +1,11 @@
 //! Ties a grid, a cache and sources (MapProxy: `cache/tile_manager.py`).
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
+use std::fmt;
 use std::rc::Rc;
 
-use crate::config::model::Cache;
+use crate::config::model::{Cache, CacheSources};
 use crate::grid::{MetaGrid, TileCoord, TileGrid};
 use crate::image::{ImageFormat, ImageOptions, MapImage};
 use crate::layer::{LayerError, MapLayer};
@@ -15,41 +17,67 @@ use super::lock::TileLocker;
 use super::tile_creator::TileCreator;
 use super::{StoredTile, Tile, TileCache, TileInfo};
 
+/// Builds the sources of a cache.
+pub type MakeSources = Box<dyn Fn() -> Result<Vec<Rc<dyn MapLayer>>, LayerError>>;
+
 /// What a [`TileManager`] is made of.
-#[derive(Debug)]
 pub struct TileManagerParts {
     pub platform: Rc<dyn Platform>,
     pub conf: Rc<Cache>,
     pub grid: Rc<TileGrid>,
     pub cache: Box<dyn TileCache>,
-    /// bottom first; none: only what is stored is served
-    pub sources: Vec<Rc<dyn MapLayer>>,
+    /// The sources, bottom first; called when a tile is missing, so that a hit does not build what it does not need.
+    pub sources: MakeSources,
     /// what tells this cache's locks from those of others: the directory of a file cache
     pub lock_identity: String,
 }
 
 /// The tiles of one cache on one grid: loads them, and makes those that are missing or too old.
-#[derive(Debug)]
 pub struct TileManager {
     pub(super) platform: Rc<dyn Platform>,
     pub(super) conf: Rc<Cache>,
     pub(super) grid: Rc<TileGrid>,
     pub(super) cache: Box<dyn TileCache>,
-    pub(super) sources: Vec<Rc<dyn MapLayer>>,
+    make_sources: MakeSources,
+    sources: OnceCell<Sources>,
     pub(super) locker: TileLocker,
     /// options of stored tiles, format included
     pub(super) options: ImageOptions,
-    /// names of the dimensions on which its tiles depend
-    dimension_names: Vec<String>,
+}
+
+/// What tiles are made of, and how.
+#[derive(Debug)]
+pub(super) struct Sources {
+    /// bottom first
+    pub(super) layers: Vec<Rc<dyn MapLayer>>,
     /// several tiles are asked for in one request
     pub(super) meta_grid: Option<MetaGrid>,
     /// several tiles are asked for one by one, under one lock
     pub(super) bulk: bool,
+    /// names of the dimensions on which the tiles depend
+    dimension_names: Vec<String>,
+}
+
+impl fmt::Debug for TileManager {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (cache, grid) = (&self.conf.name, self.grid.name());
+        f.debug_struct("TileManager")
+            .field("cache", cache)
+            .field("grid", &grid)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for TileManagerParts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TileManagerParts")
+            .field("cache", &self.conf.name)
+            .finish_non_exhaustive()
+    }
 }
 
 impl TileManager {
-    /// Fails with [`LayerError::NotSupported`] if only some of the sources can draw meta tiles.
-    pub fn new(parts: TileManagerParts) -> Result<Self, LayerError> {
+    pub fn new(parts: TileManagerParts) -> Self {
         let TileManagerParts {
             platform,
             conf,
@@ -58,30 +86,26 @@ impl TileManager {
             sources,
             lock_identity,
         } = parts;
-        let (meta_grid, bulk) = meta_grid(&conf, &sources)?;
-        let dimension_names = sources.iter().flat_map(|source| source.dimension_names()).collect();
         let locker = TileLocker::new(
             Rc::clone(&platform),
             &conf.tile_lock_dir,
-            &lock_identity,
+            lock_identity,
             conf.lock_timeout_s,
         );
         let options = ImageOptions {
             format: Some(conf.format.clone()),
             ..conf.image.clone()
         };
-        Ok(Self {
+        Self {
             platform,
             conf,
             grid,
             cache,
-            sources,
+            make_sources: sources,
+            sources: OnceCell::new(),
             locker,
             options,
-            dimension_names,
-            meta_grid,
-            bulk,
-        })
+        }
     }
 
     pub fn grid(&self) -> &TileGrid {
@@ -103,14 +127,39 @@ impl TileManager {
         &self.conf
     }
 
-    /// Names of the dimensions on which its tiles depend.
-    pub fn dimension_names(&self) -> &[String] {
-        &self.dimension_names
+    /// What its tiles are made of, bottom first.
+    pub fn sources(&self) -> Result<&[Rc<dyn MapLayer>], LayerError> {
+        Ok(&self.made_of()?.layers)
     }
 
-    /// What its tiles are made of, bottom first.
-    pub fn sources(&self) -> &[Rc<dyn MapLayer>] {
-        &self.sources
+    /// Names of the dimensions on which its tiles depend.
+    pub fn dimension_names(&self) -> Result<&[String], LayerError> {
+        Ok(&self.made_of()?.dimension_names)
+    }
+
+    /// The sources, built at the first call. Fails with [`LayerError::NotSupported`] if only some of them can draw meta
+    /// tiles.
+    pub(super) fn made_of(&self) -> Result<&Sources, LayerError> {
+        if let Some(sources) = self.sources.get() {
+            return Ok(sources);
+        }
+        let layers = (self.make_sources)()?;
+        let (meta_grid, bulk) = meta_grid(&self.conf, &layers)?;
+        let dimension_names = layers.iter().flat_map(|source| source.dimension_names()).collect();
+        Ok(self.sources.get_or_init(|| Sources {
+            layers,
+            meta_grid,
+            bulk,
+            dimension_names,
+        }))
+    }
+
+    /// Only what is stored is served.
+    fn has_no_sources(&self) -> bool {
+        match &self.conf.sources {
+            CacheSources::Layers(layers) => layers.is_empty(),
+            CacheSources::Bands(merge) => merge.bands.is_empty(),
+        }
     }
 
     /// The tile, made if need be; `None` if there is nothing.
@@ -124,7 +173,8 @@ impl TileManager {
         tiles: &[Option<TileCoord>],
         dimensions: &Dimensions,
     ) -> Result<Vec<Option<Tile>>, LayerError> {
-        let dimensions = &*self.own_dimensions(dimensions);
+        let dimensions = &*self.own_dimensions(dimensions)?;
+        let no_sources = self.has_no_sources();
         let limit = self.stale_limit();
         let mut found: Vec<Option<Tile>> = Vec::with_capacity(tiles.len());
         let mut missing = Vec::new();
@@ -134,8 +184,8 @@ impl TileManager {
                 continue;
             };
             let stored = self.cache.load(coord, dimensions)?;
-            let fresh = stored.filter(|stored| self.sources.is_empty() || !is_stale(&stored.info, limit));
-            if fresh.is_none() && !self.sources.is_empty() {
+            let fresh = stored.filter(|stored| no_sources || !is_stale(&stored.info, limit));
+            if fresh.is_none() && !no_sources {
                 missing.push(coord);
             }
             found.push(fresh.map(|stored| self.stored_tile(coord, stored)));
@@ -143,7 +193,7 @@ impl TileManager {
         if missing.is_empty() {
             return Ok(found);
         }
-        let made = TileCreator::new(self, dimensions, limit).create(&missing)?;
+        let made = TileCreator::new(self, dimensions, limit)?.create(&missing)?;
         let mut made: Vec<Option<Tile>> = made.into_iter().map(Some).collect();
         for (slot, coord) in found.iter_mut().zip(tiles) {
             if slot.is_none() && coord.is_some_and(|coord| missing.contains(&coord)) {
@@ -156,27 +206,30 @@ impl TileManager {
 
     /// Whether the tile is stored and not too old.
     pub fn is_cached(&self, tile: TileCoord, dimensions: &Dimensions) -> Result<bool, LayerError> {
-        self.is_fresh(tile, &self.own_dimensions(dimensions), self.stale_limit())
+        self.is_fresh(tile, &*self.own_dimensions(dimensions)?, self.stale_limit())
     }
 
     /// Age and size of the stored tile, without making it.
     pub fn info(&self, tile: TileCoord, dimensions: &Dimensions) -> Result<Option<TileInfo>, LayerError> {
-        self.cache.info(tile, &self.own_dimensions(dimensions))
+        self.cache.info(tile, &*self.own_dimensions(dimensions)?)
     }
 
     /// Removes the stored tile.
     pub fn remove_tile(&self, tile: TileCoord, dimensions: &Dimensions) -> Result<(), LayerError> {
-        self.cache.remove(tile, &self.own_dimensions(dimensions))
+        self.cache.remove(tile, &*self.own_dimensions(dimensions)?)
     }
 
     /// Those dimensions that make a difference. (MapProxy keeps tiles for whatever value a client makes up.) A cache
     /// without sources has whatever was put there.
-    fn own_dimensions<'a>(&self, dimensions: &'a Dimensions) -> Cow<'a, Dimensions> {
-        let is_own = |name: &str| self.dimension_names.iter().any(|own| own.eq_ignore_ascii_case(name));
-        if self.sources.is_empty() || dimensions.iter().all(|(name, _)| is_own(name)) {
-            return Cow::Borrowed(dimensions);
+    fn own_dimensions<'a>(&self, dimensions: &'a Dimensions) -> Result<Cow<'a, Dimensions>, LayerError> {
+        if dimensions.is_empty() || self.has_no_sources() {
+            return Ok(Cow::Borrowed(dimensions));
         }
-        Cow::Owned(dimensions.iter().filter(|(name, _)| is_own(name)).cloned().collect())
+        let names = self.dimension_names()?;
+        let is_own = |name: &str| names.iter().any(|own| own.eq_ignore_ascii_case(name));
+        Ok(Cow::Owned(
+            dimensions.iter().filter(|(name, _)| is_own(name)).cloned().collect(),
+        ))
     }
 
     /// Whether this cache may have the tile at all (`cache.coverage`).
