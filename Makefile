@@ -8,6 +8,8 @@ SHELL := /bin/bash
 target := $(or $(CARGO_TARGET_DIR),target)
 component := $(target)/wasm32-wasip2/component/mapproxy.wasm
 demo := guest/core/demo
+test_env = MAPPROXY_BIN=$(abspath $(target)/debug/mapproxy) MAPPROXY_COMPONENT=$(abspath $(component)) \
+	MAPPROXY_HOSTILE_COMPONENT=$(abspath $(dir $(component))/mapproxy_hostile.wasm)
 
 # with-tool COMMAND PACKAGE: installs a Debian package unless its command is there
 with_tool = command -v $(1) > /dev/null || { \
@@ -31,13 +33,14 @@ test: component hostile demo data tools ## build everything and run all tests
 		$(MAKE) --no-print-directory test-cargo; \
 	fi
 
+# programs and tests are built by one command, so that both have the same features and wasmtime is built once
 test-nextest:
-	cargo build -p mapproxy-host --bins
-	MAPPROXY_COMPONENT=$(abspath $(component)) cargo nextest run --no-fail-fast
+	cargo build --bins --tests
+	$(test_env) cargo nextest run --no-fail-fast
 
 test-cargo:
-	cargo build -p mapproxy-host --bins
-	set -o pipefail; MAPPROXY_COMPONENT=$(abspath $(component)) cargo test --no-fail-fast 2>&1 | tee $(target)/test.log || failed=1; \
+	cargo build --bins --tests
+	set -o pipefail; $(test_env) cargo test --no-fail-fast 2>&1 | tee $(target)/test.log || failed=1; \
 	awk '/^test result:/ { passed += $$4; failed += $$6 } END { printf "%d passed, %d failed\n", passed, failed }' $(target)/test.log; \
 	exit $${failed:-0}
 
@@ -52,7 +55,7 @@ release: demo target ## leave target/release/mapproxy (with the component inside
 lint: demo target ## formatting and clippy, native and wasm, warnings are errors
 	cargo fmt --all --check
 	cargo clippy --all-targets -- -D warnings
-	cargo clippy -p mapproxy-guest --target wasm32-wasip2 -- -D warnings
+	cargo clippy -p mapproxy-guest -p mapproxy-hostile --target wasm32-wasip2 -- -D warnings
 
 bench: demo ## benchmarks of the core
 	cargo bench -p mapproxy-core
@@ -70,6 +73,10 @@ component: demo target ## build mapproxy.wasm
 	cargo build -p mapproxy-guest --profile component --target wasm32-wasip2
 
 # the component of the tests that attack the host
+hostile: target
+	cargo build -p mapproxy-hostile --profile component --target wasm32-wasip2
+
+# a component that misbehaves, for the tests of the host
 hostile: target
 	cargo build -p mapproxy-hostile --profile component --target wasm32-wasip2
 
@@ -96,4 +103,4 @@ clean: ## remove built files and fetched data
 	cargo clean
 	rm -rf $(demo)/dist $(demo)/node_modules tests/node_modules tests/data var
 
-.PHONY: help run test hostile test-nextest test-cargo release lint bench test-hosts screenshots component demo data tools target clean
+.PHONY: help run test hostile test-nextest test-cargo release lint bench test-hosts screenshots component demo data tools target hostile clean

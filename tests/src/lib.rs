@@ -1,5 +1,6 @@
 //! The sample WMS, and what the end-to-end tests stand on.
 
+pub mod answers;
 pub mod images;
 pub mod sample;
 pub mod schemas;

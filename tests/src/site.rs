@@ -4,8 +4,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
+use bytes::Bytes;
+use hyper::Request;
+use image::RgbaImage;
+
+use crate::images::decode;
 use crate::sample::SampleWms;
-use crate::server::{Builder, Server};
+use crate::server::{Builder, Server, send};
 
 /// A configuration in a folder of its own, deleted when dropped, and the sample WMS it asks.
 #[derive(Debug)]
@@ -52,6 +57,15 @@ impl Site {
     /// Starts the proxy.
     pub async fn start(&self) -> Result<Server> {
         self.server()?.start().await
+    }
+
+    /// The map that the sample WMS itself answers, asked so that its log does not show it.
+    pub async fn sample_map(&self, path: &str) -> Result<RgbaImage> {
+        let before = self.sample.requests().len();
+        let request = Request::get(path).body(Bytes::new())?;
+        let answer = send(self.sample.address(), request).await?;
+        self.sample.forget(before);
+        decode(answer.body())
     }
 
     /// Every file below the cache folder, relative to it, sorted.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use bytes::Bytes;
 use hyper::{Request, Response};
+use mapproxy_tests::answers::header;
 use mapproxy_tests::images::{Tolerance, assert_alike, decode};
 use mapproxy_tests::sample::{Answer, Fault, SampleWms};
 use mapproxy_tests::schemas::{Document, assert_valid_xml};
@@ -17,8 +18,8 @@ async fn get(address: SocketAddr, path: &str) -> Result<Response<Bytes>> {
     send(address, Request::get(path).body(Bytes::new())?).await
 }
 
-fn content_type(response: &Response<Bytes>) -> &str {
-    response.headers()["content-type"].to_str().unwrap()
+fn content_type(response: &Response<Bytes>) -> String {
+    header(response, "content-type")
 }
 
 #[tokio::test]
@@ -164,9 +165,7 @@ async fn held_requests_wait_for_their_release() -> Result<()> {
     });
     let address = sample.address();
     let answer = tokio::spawn(async move { get(address, MAP).await.map(|answer| answer.status()) });
-    while sample.requests().is_empty() {
-        tokio::task::yield_now().await;
-    }
+    sample.requested(1, Duration::from_mins(1)).await?;
     assert!(!answer.is_finished());
     sample.release();
     assert_eq!(answer.await??, 200);

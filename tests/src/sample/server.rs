@@ -5,9 +5,9 @@ use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use bytes::Bytes;
@@ -39,8 +39,8 @@ struct Shared {
     world: Arc<World>,
     base: String,
     state: Mutex<State>,
-    /// Told whenever a request was logged.
-    logged: Condvar,
+    /// The length of the log.
+    logged: watch::Sender<usize>,
     /// Counts the releases of held requests.
     released: watch::Sender<u64>,
 }
@@ -81,7 +81,7 @@ impl SampleWms {
             world,
             base: format!("http://{address}"),
             state: Mutex::default(),
-            logged: Condvar::new(),
+            logged: watch::Sender::new(0),
             released: watch::Sender::new(0),
         });
         runtime.spawn(accept(listener, Arc::clone(&shared)));
@@ -113,7 +113,7 @@ impl SampleWms {
 
     /// Forgets faults and log, and lets held requests go.
     pub fn reset(&self) {
-        *self.shared.state() = State::default();
+        self.shared.reset();
         self.release();
     }
 
@@ -135,23 +135,22 @@ impl SampleWms {
             .collect()
     }
 
-    /// Waits until so many requests have come in; false if they have not after `timeout`.
-    pub fn wait_for_requests(&self, count: usize, timeout: Duration) -> bool {
-        let end = Instant::now() + timeout;
+    /// Takes the requests after the first `count` out of the log.
+    pub(crate) fn forget(&self, count: usize) {
         let mut state = self.shared.state();
-        while state.log.len() < count {
-            let left = end.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return false;
-            }
-            state = self
-                .shared
-                .logged
-                .wait_timeout(state, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
-        }
-        true
+        state.log.truncate(count);
+        self.shared.logged.send_replace(state.log.len());
+    }
+
+    /// Waits until so many requests have come in.
+    pub async fn requested(&self, count: usize, patience: Duration) -> Result<()> {
+        let mut logged = self.shared.logged.subscribe();
+        let enough = logged.wait_for(|logged| *logged >= count);
+        tokio::time::timeout(patience, enough)
+            .await
+            .with_context(|| format!("fewer than {count} requests came in"))?
+            .context("the sample WMS has ended")?;
+        Ok(())
     }
 }
 
@@ -169,11 +168,17 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn reset(&self) {
+        let mut state = self.state();
+        *state = State::default();
+        self.logged.send_replace(0);
+    }
+
     /// Logs a request and takes the fault that fits it.
     fn note(&self, request: LoggedRequest, path_and_query: &str) -> Option<Fault> {
         let mut state = self.state();
         state.log.push(request);
-        self.logged.notify_all();
+        self.logged.send_replace(state.log.len());
         let index = state
             .faults
             .iter()
@@ -259,7 +264,7 @@ fn control(shared: &Shared, query: &str) -> Reply {
         match name.as_str() {
             "reset" | "release" => {
                 if name == "reset" {
-                    *shared.state() = State::default();
+                    shared.reset();
                 }
                 shared.released.send_modify(|count| *count += 1);
             }
