@@ -73,9 +73,6 @@ component: demo target ## build mapproxy.wasm
 	cargo build -p mapproxy-guest --profile component --target wasm32-wasip2
 
 # the component of the tests that attack the host
-hostile: target
-	cargo build -p mapproxy-hostile --profile component --target wasm32-wasip2
-
 # a component that misbehaves, for the tests of the host
 hostile: target
 	cargo build -p mapproxy-hostile --profile component --target wasm32-wasip2
@@ -103,4 +100,4 @@ clean: ## remove built files and fetched data
 	cargo clean
 	rm -rf $(demo)/dist $(demo)/node_modules tests/node_modules tests/data var
 
-.PHONY: help run test hostile test-nextest test-cargo release lint bench test-hosts screenshots component demo data tools target hostile clean
+.PHONY: help run test test-nextest test-cargo release lint bench test-hosts screenshots component demo data tools target hostile clean
