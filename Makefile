@@ -72,7 +72,6 @@ screenshots: release data ## make the pictures of the documentation
 component: demo target ## build mapproxy.wasm
 	cargo build -p mapproxy-guest --profile component --target wasm32-wasip2
 
-# the component of the tests that attack the host
 # a component that misbehaves, for the tests of the host
 hostile: target
 	cargo build -p mapproxy-hostile --profile component --target wasm32-wasip2
