@@ -26,3 +26,8 @@ pub fn header(answer: &Response<Bytes>, name: &str) -> String {
 pub fn text(answer: &Response<Bytes>) -> String {
     String::from_utf8_lossy(answer.body()).into_owned()
 }
+
+/// The body of a document, with its ampersands escaped in one of the ways that mean the same.
+pub fn markup(answer: &Response<Bytes>) -> String {
+    text(answer).replace("&#38;", "&amp;").replace("&#x26;", "&amp;")
+}

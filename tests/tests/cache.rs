@@ -61,6 +61,7 @@ async fn twenty_clients_of_two_processes_cause_one_request() -> Result<()> {
     // hold the answer back until it is certain that everybody waits for it
     site.sample.fault(Fault {
         hold: true,
+        times: Some(1),
         ..Fault::matching("GetMap")
     });
     let mut waiting = Vec::new();

@@ -178,7 +178,7 @@ async fn one_of_two_sources_is_shown_with_a_message() -> Result<()> {
         status: Some(500),
         ..Fault::matching("borders")
     });
-    let answer = server.get(&format!("{MAP}&LAYERS=land,two")).await?;
+    let answer = server.get(&format!("{MAP}&LAYERS=two")).await?;
     assert_eq!(media_type(&answer), "image/png", "{}", text(&answer));
     assert!(header(&answer, "cache-control").contains("no-store"));
     Ok(())

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use image::Rgba;
-use mapproxy_tests::answers::{media_type, text};
+use mapproxy_tests::answers::{markup, media_type, text};
 use mapproxy_tests::images::{Tolerance, assert_alike, decode};
 use mapproxy_tests::schemas::{Document, assert_valid_xml};
 use mapproxy_tests::site::Site;
@@ -52,7 +52,7 @@ async fn capabilities_of_all_versions_are_valid() -> Result<()> {
             "{version}"
         );
         assert_valid_xml(kind, answer.body());
-        assert!(text(&answer).contains("Test &amp; more"), "{version}");
+        assert!(markup(&answer).contains("Test &amp; more"), "{version}");
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! WMTS from outside, KVP and REST.
 
 use anyhow::Result;
-use mapproxy_tests::answers::{header, media_type, text};
+use mapproxy_tests::answers::{header, markup, media_type, text};
 use mapproxy_tests::images::{Tolerance, assert_alike, decode};
 use mapproxy_tests::schemas::{Document, assert_valid_xml};
 use mapproxy_tests::site::Site;
@@ -38,7 +38,7 @@ async fn capabilities_are_valid_and_the_same_both_ways() -> Result<()> {
         let answer = server.get(path).await?;
         assert_eq!(answer.status(), 200);
         assert_valid_xml(Document::Wmts100, answer.body());
-        let text = text(&answer);
+        let text = markup(&answer);
         assert!(
             text.contains("Map &amp; more") && text.contains("<ows:Identifier>utm32</ows:Identifier>"),
             "{text}"
