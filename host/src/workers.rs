@@ -92,7 +92,8 @@ impl Supervised {
             .spawn(move || {
                 // Nothing is ever sent; the end or an error means that the other side is gone.
                 while matches!(self.line.read(&mut [0]), Ok(1)) {}
-                error!("the supervisor is gone");
+                // Whoever reads the log may be gone too. Writing to it would then panic, and this thread end alone.
+                let _ = std::panic::catch_unwind(|| error!("the supervisor is gone"));
                 // Nobody could stop this process any more.
                 std::process::exit(1);
             })?;
