@@ -1,5 +1,5 @@
 #!/bin/bash
-# Makes the pictures of the documentation from the running product: docs/images/demo.png, demo-dark.png, demo-phone.png.
+# Makes the pictures of the documentation from the running product: docs/images/demo.png.
 # Called by `make screenshots`, which sets MAPPROXY_BIN and SAMPLE_WMS_BIN.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -30,6 +30,4 @@ shot() {
     echo "docs/images/$file"
 }
 
-shot demo.png 1280,800 ''
-shot demo-dark.png 1280,800 '#layer=terrain' --force-dark-mode
-shot demo-phone.png 500,900 '#layer=world&view=3.6/50/10'
+shot demo.png 1280,800 '#layer=world&view=2.9/32/5'
