@@ -101,7 +101,8 @@ impl Canvas {
         let bpp = if options.is_transparent() { 4 } else { 3 };
         let background = options.background();
         let data = match bpp {
-            4 => vec![0; len * 4],
+            // as clear as any other colour, but it is what shows where the alpha is dropped later
+            4 => [background[0], background[1], background[2], 0].repeat(len),
             _ if background.iter().all(|channel| *channel == background[0]) => vec![background[0]; len * 3],
             _ => background.repeat(len),
         };
