@@ -62,7 +62,9 @@ bench: demo ## benchmarks of the core
 
 test-hosts: component demo data ## run the component in the real `wasmtime` command too
 	@command -v wasmtime > /dev/null || cargo install wasmtime-cli --version '^48' --locked
-	tests/hosts.sh $(component)
+	@$(call with_tool,curl,curl)
+	cargo build -p mapproxy-host -p mapproxy-tests --bins
+	MAPPROXY_BIN=$(target)/debug/mapproxy SAMPLE_WMS_BIN=$(target)/debug/sample-wms tests/hosts.sh $(component)
 
 screenshots: release data ## make the pictures of the documentation
 	@$(call with_tool,chromium,chromium)
