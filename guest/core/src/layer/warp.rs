@@ -2,9 +2,10 @@
 //! `ImageTransformer`). Maps are warped along a mesh whose corners alone are transformed.
 
 use crate::image::{
-    Fill, ImageOptions, MapImage, MapImageError, Mesh, Raster, SameSrs, TileMosaic, transform_same_srs, warp_mesh,
+    Fill, ImageOptions, MapImage, MapImageError, Mesh, PixelMapping, Raster, SameSrs, TileMosaic, transform_same_srs,
+    warp_mesh,
 };
-use crate::srs::{BBox, Srs, Transformer, separable};
+use crate::srs::{AxisMappings, BBox, Srs, Transformer, separable};
 
 use super::LayerError;
 
@@ -66,25 +67,52 @@ pub fn warp_tiles(
 /// How the pixels of one place lie in the other.
 fn mesh(from: Place<'_>, to: Place<'_>) -> Result<Mesh, LayerError> {
     let (x_step, y_step) = resolution(to);
-    let (x_res, y_res) = resolution(from);
-    let pixel = |x: f64, y: f64| ((x - from.bbox.minx) / x_res, (from.bbox.maxy - y) / y_res);
-    let place = |x: f64, y: f64| (to.bbox.minx + x * x_step, to.bbox.maxy - y * y_step);
-    let mesh = if let Some(axes) = separable(to.srs, from.srs) {
+    let mapping = Between {
+        from,
+        to,
         // Straight meridians and parallels stay exactly straight, which the mesh makes use of.
-        let mapping = |x: f64, y: f64| {
-            let (x, y) = place(x, y);
-            Some(pixel(axes.x(x), axes.y(y)))
-        };
-        Mesh::new(&mapping, to.size, y_step / x_step)
-    } else {
-        let transformer = Transformer::new(to.srs, from.srs)?;
-        let mapping = |x: f64, y: f64| {
-            let (x, y) = place(x, y);
-            transformer.point(x, y).map(|(x, y)| pixel(x, y))
-        };
-        Mesh::new(&mapping, to.size, y_step / x_step)
+        axes: separable(to.srs, from.srs),
+        there: Transformer::new(to.srs, from.srs)?,
+        back: Transformer::new(from.srs, to.srs)?,
     };
-    Ok(mesh.map_err(MapImageError::from)?)
+    Ok(Mesh::new(&mapping, to.size, y_step / x_step).map_err(MapImageError::from)?)
+}
+
+/// The mapping from the pixels of `to` to those of `from`, which knows its inverse.
+struct Between<'a> {
+    from: Place<'a>,
+    to: Place<'a>,
+    axes: Option<AxisMappings>,
+    there: Transformer,
+    back: Transformer,
+}
+
+impl PixelMapping for Between<'_> {
+    fn map(&self, x: f64, y: f64) -> Option<(f64, f64)> {
+        let (x_step, y_step) = resolution(self.to);
+        let (x, y) = (self.to.bbox.minx + x * x_step, self.to.bbox.maxy - y * y_step);
+        let (x, y) = match &self.axes {
+            Some(axes) => (axes.x(x), axes.y(y)),
+            None => self.there.point(x, y)?,
+        };
+        let (x_step, y_step) = resolution(self.from);
+        let (x, y) = ((x - self.from.bbox.minx) / x_step, (self.from.bbox.maxy - y) / y_step);
+        (x.is_finite() && y.is_finite()).then_some((x, y))
+    }
+
+    fn error(&self, x: f64, y: f64, source: (f64, f64)) -> Option<(f64, f64)> {
+        let (x_step, y_step) = resolution(self.from);
+        let (source_x, source_y) = (
+            self.from.bbox.minx + source.0 * x_step,
+            self.from.bbox.maxy - source.1 * y_step,
+        );
+        let (to_x, to_y) = self.back.point(source_x, source_y)?;
+        let (x_step, y_step) = resolution(self.to);
+        Some((
+            (to_x - self.to.bbox.minx) / x_step - x,
+            (self.to.bbox.maxy - to_y) / y_step - y,
+        ))
+    }
 }
 
 fn resolution(place: Place<'_>) -> (f64, f64) {

@@ -15,6 +15,22 @@ pub trait PixelMapping {
     /// Source position of a destination position, both in pixels from the upper left corner (corners of pixels are
     /// whole numbers). `None` where the destination has no counterpart.
     fn map(&self, x: f64, y: f64) -> Option<(f64, f64)>;
+
+    /// How far the destination position of a source position is from (`x`, `y`), in destination pixels. `None` where
+    /// that cannot be told. By default the error in the source is brought back with the derivatives of the mapping at
+    /// (`x`, `y`); a mapping that knows its inverse does better.
+    fn error(&self, x: f64, y: f64, source: (f64, f64)) -> Option<(f64, f64)> {
+        let (center, right, below) = (self.map(x, y)?, self.map(x + 1.0, y)?, self.map(x, y + 1.0)?);
+        let (error_x, error_y) = (source.0 - center.0, source.1 - center.1);
+        let (right_x, right_y) = (right.0 - center.0, right.1 - center.1);
+        let (below_x, below_y) = (below.0 - center.0, below.1 - center.1);
+        let determinant = right_x * below_y - below_x * right_y;
+        let error = (
+            (error_x * below_y - error_y * below_x) / determinant,
+            (error_y * right_x - error_x * right_y) / determinant,
+        );
+        (error.0.is_finite() && error.1.is_finite()).then_some(error)
+    }
 }
 
 impl<F: Fn(f64, f64) -> Option<(f64, f64)>> PixelMapping for F {
@@ -25,6 +41,9 @@ impl<F: Fn(f64, f64) -> Option<(f64, f64)>> PixelMapping for F {
 
 /// A rectangle is divided while its centre is further off than this, in widths of a destination pixel.
 const MAX_ERROR: f64 = 1.0;
+/// The same for points beside the centre. An error that grows from the corners to the centre is smaller here, so this
+/// divides only what the centre says nothing about.
+const MAX_ERROR_OFF_CENTER: f64 = 2.0;
 /// One that is smaller than this, in destination pixels, is good enough whatever its error.
 const MIN_SIDE: u32 = 50;
 /// One with a corner that cannot be mapped is divided further, so that little is lost at the edge of an SRS.
@@ -65,26 +84,23 @@ impl Quad {
     }
 
     /// MapProxy maps the centre of the source corners back to the destination, and compares both coordinates of the
-    /// error with the width of a pixel. Here the error is measured in the source and brought back with the derivatives
-    /// of the mapping at the centre. `pixel_aspect`: height of a destination pixel over its width.
+    /// error with the width of a pixel. A rectangle that lies symmetrically about the equator has no error at its
+    /// centre however wrong it is elsewhere, so that the quarters are looked at as well. `pixel_aspect`: height of a
+    /// destination pixel over its width.
     fn is_good(&self, corners: &[(f64, f64); 4], mapping: &dyn PixelMapping, pixel_aspect: f64) -> bool {
         if self.x1 - self.x0 < MIN_SIDE || self.y1 - self.y0 < MIN_SIDE {
             return true;
         }
-        let (x, y) = (f64::from(self.x0 + self.x1) / 2.0, f64::from(self.y0 + self.y1) / 2.0);
-        let around = (mapping.map(x, y), mapping.map(x + 1.0, y), mapping.map(x, y + 1.0));
-        let (Some(center), Some(right), Some(below)) = around else {
-            return false;
+        let within = |u: f64, v: f64, limit: f64| {
+            let x = f64::from(self.x0) + u * f64::from(self.x1 - self.x0);
+            let y = f64::from(self.y0) + v * f64::from(self.y1 - self.y0);
+            mapping
+                .error(x, y, between_corners(corners, u, v))
+                .is_some_and(|(columns, rows)| columns.abs() < limit && rows.abs() * pixel_aspect < limit)
         };
-        let error_x = corners.iter().map(|corner| corner.0).sum::<f64>() / 4.0 - center.0;
-        let error_y = corners.iter().map(|corner| corner.1).sum::<f64>() / 4.0 - center.1;
-        let (right_x, right_y) = (right.0 - center.0, right.1 - center.1);
-        let (below_x, below_y) = (below.0 - center.0, below.1 - center.1);
-        let determinant = right_x * below_y - below_x * right_y;
-        let columns = (error_x * below_y - error_y * below_x) / determinant;
-        let rows = (error_y * right_x - error_x * right_y) / determinant;
-        // Where the mapping has no inverse, the comparison is false and the rectangle is divided.
-        columns.abs() < MAX_ERROR && rows.abs() * pixel_aspect < MAX_ERROR
+        within(0.5, 0.5, MAX_ERROR)
+            && within(0.25, 0.25, MAX_ERROR_OFF_CENTER)
+            && within(0.75, 0.75, MAX_ERROR_OFF_CENTER)
     }
 
     /// Two halves where one side is more than twice the other, four quarters otherwise; nothing if it is too small.
@@ -121,6 +137,13 @@ impl Quad {
             (false, false) => Vec::new(),
         }
     }
+}
+
+/// The source position at the fractions `u`, `v` of a rectangle's width and height.
+fn between_corners([ul, ur, ll, lr]: &[(f64, f64); 4], u: f64, v: f64) -> (f64, f64) {
+    let between = |a: f64, b: f64, t: f64| a + (b - a) * t;
+    let axis = |ul, ur, ll, lr| between(between(ul, ur, u), between(ll, lr, u), v);
+    (axis(ul.0, ur.0, ll.0, lr.0), axis(ul.1, ur.1, ll.1, lr.1))
 }
 
 /// Rectangles that cover everything of a destination that can be mapped.

@@ -212,6 +212,19 @@ fn the_mesh_follows_a_curved_mapping() {
 }
 
 #[test]
+fn a_map_symmetric_about_the_equator_is_divided() {
+    // The whole world in degrees from Web Mercator: the centre of the one rectangle has no error, the quarters do.
+    let mercator = |latitude: f64| (45.0 + latitude / 2.0).to_radians().tan().ln().to_degrees();
+    let mapping = |x: f64, y: f64| Some((x, 128.0 - mercator(80.0 - y * 160.0 / 128.0) / 360.0 * 256.0));
+    let rows = Mesh::new(&mapping, (256, 128), 1.0).unwrap().separable().unwrap().ys;
+    for row in [10, 32, 64, 96, 120] {
+        let expect = mapping(0.0, f64::from(row)).unwrap().1;
+        let got = (rows[row as usize - 1] + rows[row as usize]) / 2.0;
+        assert!((got - expect).abs() < 6.0, "row {row}: {got} instead of {expect}");
+    }
+}
+
+#[test]
 fn rectangles_are_those_of_mapproxy() {
     // Web Mercator seen in degrees, 58 to 32 north in `rows` rows of 46 degrees in `columns` columns. The number of
     // rectangles and the source rows between them were taken from what MapProxy 7.0.0 hands to Pillow.
