@@ -517,12 +517,19 @@ async fn a_client_that_leaves_does_not_stop_its_guest() -> Result<()> {
         .args("--max-in-flight 1 --queue 0")
         .start()
         .await?;
-    let mut stream = TcpStream::connect(server.address()).await?;
-    stream
-        .write_all(b"GET /sleep?500 HTTP/1.1\r\nHost: test\r\n\r\n")
-        .await?;
-    // The one place is taken; that it stays taken after the client has left shows that the guest goes on.
-    while server.get("/hello").await?.status() == 200 {}
+    // The one place is taken; that it stays taken after the client has left shows that the guest goes on. A request
+    // that finds the place taken by one of ours is refused, and is then made again.
+    let stream = 'taken: loop {
+        let mut stream = TcpStream::connect(server.address()).await?;
+        stream
+            .write_all(b"GET /sleep?3000 HTTP/1.1\r\nHost: test\r\n\r\n")
+            .await?;
+        for _ in 0..20 {
+            if server.get("/hello").await?.status() == 503 {
+                break 'taken stream;
+            }
+        }
+    };
     drop(stream);
     server.wait_for_log("\" 499 0 ").await?;
     assert_eq!(server.get("/hello").await?.status(), 503);
