@@ -15,6 +15,8 @@ mod engine;
 mod guest_log;
 mod instance;
 mod limits;
+#[cfg_attr(not(test), expect(dead_code, reason = "served in the next step"))]
+mod listen;
 mod logging;
 mod outbound;
 mod projects;
