@@ -19,6 +19,9 @@ use crate::outbound::{Origin, OriginKey, Outbound, Upstreams};
 /// Largest file a configuration may refer to (a coverage, for example).
 const MAX_FILE: u64 = 64 << 20;
 
+/// What an application occupies beside its compiled configuration: open directories, pools of connections, names.
+const SLOT_MEMORY: usize = 16 << 10;
+
 /// A configuration, compiled and ready to serve.
 pub(crate) struct App {
     /// What `configure` takes.
@@ -305,26 +308,42 @@ impl Slot {
 
     /// The application for a request; `None` where the configuration is broken (the reason is in the log).
     pub(crate) async fn app(&self, loader: &Loader) -> Option<Arc<App>> {
+        self.app_and_whether_it_is_new(loader).await.0
+    }
+
+    /// As [`Self::app`], and whether it was loaded just now.
+    pub(crate) async fn app_and_whether_it_is_new(&self, loader: &Loader) -> (Option<Arc<App>>, bool) {
         if let UpToDate::Yes(app) = self.up_to_date() {
-            return app;
+            return (app, false);
         }
         let _loading = self.loading.lock().await;
         if let UpToDate::Yes(app) = self.up_to_date() {
-            return app;
+            return (app, false);
         }
         match self.load(loader).await {
             Ok(app) => {
                 app.log_warnings();
-                Some(app)
+                (Some(app), true)
             }
             Err(error) => {
                 report(&self.main, &error);
                 match self.up_to_date() {
-                    UpToDate::Yes(app) => app,
-                    UpToDate::No => None,
+                    UpToDate::Yes(app) => (app, true),
+                    UpToDate::No => (None, true),
                 }
             }
         }
+    }
+
+    /// Bytes that what is loaded occupies, roughly.
+    pub(crate) fn memory(&self) -> usize {
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        let compiled = match &*current {
+            Current::Ready(app) => app.compiled.len(),
+            Current::Broken(broken) => broken.old.as_ref().map_or(0, |app| app.compiled.len()),
+            Current::Unloaded => 0,
+        };
+        compiled + SLOT_MEMORY
     }
 
     /// Loads anew, whatever changed. The old application stays where that fails and the policy allows it.

@@ -82,9 +82,14 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "DIR")]
     pub(crate) projects: Option<PathBuf>,
 
-    /// Let `/` list the projects; it is 404 otherwise.
+    /// Let `/` list the projects.
     #[arg(long, requires = "projects")]
     pub(crate) allow_listing: bool,
+
+    /// Memory for loaded projects; those that were not used for the longest time are dropped, and loaded again when
+    /// they are asked for.
+    #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = parse_size)]
+    pub(crate) max_projects_memory: usize,
 
     /// Load CONFIG anew when a file it was made from changes. While it is broken, the old one is served.
     #[arg(long, conflicts_with = "projects")]

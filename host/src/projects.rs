@@ -1,12 +1,16 @@
 //! A directory of configurations, each under its own path: `DIR/roads.yaml` answers below `/roads/` (MapProxy's
-//! `MultiMapProxy`). Loaded at the first request, loaded again when a file changes.
+//! `MultiMapProxy`). Loaded at the first request, loaded again when a file changes, dropped from memory when others need
+//! it. Starting reads none of them: thousands cost nothing until they are asked for.
 
-use std::collections::HashMap;
+mod loaded;
+mod page;
+
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
-use crate::app::{App, Loader, ReloadPolicy, Slot};
+use self::loaded::Loaded;
+use crate::app::{App, Loader, Slot};
 
 /// The applications of a server.
 pub(crate) enum Apps {
@@ -22,46 +26,48 @@ pub(crate) enum Route {
         /// Leading bytes of the path that are the application's mount point: `/roads`, or nothing.
         prefix_len: usize,
     },
-    /// The page that lists the projects.
-    Index,
+    /// The start page of a directory of projects.
+    Index(String),
     NotFound,
-    /// The configuration cannot be used; the log tells why.
-    Broken,
+    /// The configuration cannot be used; the log tells why, the page that it is so.
+    Broken(String),
 }
 
 pub(crate) struct Projects {
     directory: PathBuf,
     allow_listing: bool,
-    slots: RwLock<HashMap<String, Arc<Slot>>>,
+    loaded: Loaded,
 }
 
 impl Apps {
-    pub(crate) async fn route(&self, path: &str, loader: &Loader) -> Route {
+    /// `base` is the path under which the server itself is mounted.
+    pub(crate) async fn route(&self, path: &str, base: &str, loader: &Loader) -> Route {
         match self {
             Self::Single(slot) => match slot.app(loader).await {
                 Some(app) => Route::App { app, prefix_len: 0 },
-                None => Route::Broken,
+                None => Route::Broken(page::broken("this server")),
             },
-            Self::Projects(projects) => projects.route(path, loader).await,
+            Self::Projects(projects) => projects.route(path, base, loader).await,
         }
     }
 }
 
 impl Projects {
-    pub(crate) fn new(directory: PathBuf, allow_listing: bool) -> Self {
+    /// Those of `directory`; the ones that are loaded use at most `max_memory` bytes, nearly.
+    pub(crate) fn new(directory: PathBuf, allow_listing: bool, max_memory: usize) -> Self {
         Self {
             directory,
             allow_listing,
-            slots: RwLock::default(),
+            loaded: Loaded::new(max_memory),
         }
     }
 
-    async fn route(&self, path: &str, loader: &Loader) -> Route {
+    async fn route(&self, path: &str, base: &str, loader: &Loader) -> Route {
         let rest = path.strip_prefix('/').unwrap_or(path);
         let segment = rest.split('/').next().unwrap_or_default();
         if segment.is_empty() {
-            return if self.allow_listing && rest.is_empty() {
-                Route::Index
+            return if rest.is_empty() {
+                Route::Index(self.index(base))
             } else {
                 Route::NotFound
             };
@@ -71,42 +77,34 @@ impl Projects {
         };
         let main = self.directory.join(format!("{name}.yaml"));
         if !main.is_file() {
-            self.slots.write().unwrap_or_else(PoisonError::into_inner).remove(&name);
+            self.loaded.remove(&name);
             return Route::NotFound;
         }
-        match self.slot(name, main).app(loader).await {
+        let slot = self.loaded.slot(&name, || main);
+        let (app, fresh) = slot.app_and_whether_it_is_new(loader).await;
+        if fresh {
+            self.loaded.trim();
+        }
+        match app {
             Some(app) => Route::App {
                 app,
                 prefix_len: segment.len() + 1,
             },
-            None => Route::Broken,
+            None => Route::Broken(page::broken(&name)),
         }
     }
 
-    fn slot(&self, name: String, main: PathBuf) -> Arc<Slot> {
-        if let Some(slot) = self.slots.read().unwrap_or_else(PoisonError::into_inner).get(&name) {
-            return Arc::clone(slot);
-        }
-        let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(
-            slots
-                .entry(name)
-                .or_insert_with(|| Arc::new(Slot::new(main, ReloadPolicy::Strict))),
-        )
-    }
-
-    /// The list of projects as a page. `base` is the path under which the server itself is mounted.
-    pub(crate) fn index(&self, base: &str) -> String {
-        let mut items = String::new();
-        for name in names(&self.directory) {
-            let href = format!("{}/{}/", base.trim_end_matches('/'), percent_encode(&name));
-            // Writing to a String does not fail, here and below.
-            let _ = writeln!(items, "<li><a href=\"{}\">{}</a></li>", escape(&href), escape(&name));
-        }
-        format!(
-            "<!DOCTYPE html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><title>Projects</title></head>\n\
-             <body>\n<h1>Projects</h1>\n<ul>\n{items}</ul>\n</body>\n</html>\n"
-        )
+    fn index(&self, base: &str) -> String {
+        let projects: Option<Vec<_>> = self.allow_listing.then(|| {
+            let named = names(&self.directory).into_iter();
+            named
+                .map(|name| {
+                    let segment = percent_encode(&name);
+                    (name, segment)
+                })
+                .collect()
+        });
+        page::index(base, projects.as_deref())
     }
 }
 
@@ -158,13 +156,6 @@ fn percent_encode(text: &str) -> String {
     out
 }
 
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-        .replace('"', "&quot;")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -190,14 +181,14 @@ mod tests {
     }
 
     #[test]
-    fn the_index_escapes_names() {
+    fn the_index_lists_configurations_alone() {
         let directory = std::env::temp_dir().join(format!("mapproxy-projects-{}", std::process::id()));
         std::fs::create_dir(&directory).unwrap();
         std::fs::write(directory.join("a<b.yaml"), "").unwrap();
         std::fs::write(directory.join("notes.txt"), "").unwrap();
-        let page = Projects::new(directory.clone(), true).index("/maps");
+        let page = Projects::new(directory.clone(), true, 0).index("/maps");
         std::fs::remove_dir_all(&directory).unwrap();
-        assert!(page.contains("<li><a href=\"/maps/a%3Cb/\">a&lt;b</a></li>"), "{page}");
+        assert!(page.contains("href=\"/maps/a%3Cb/\""), "{page}");
         assert!(!page.contains("notes"), "{page}");
     }
 }

@@ -573,47 +573,6 @@ async fn forwarded_headers_are_passed_on_unless_told_otherwise() -> Result<()> {
 }
 
 #[tokio::test]
-async fn projects_are_served_below_their_names_and_reloaded() -> Result<()> {
-    let scratch = Scratch::new("projects")?;
-    let projects = scratch.path.join("projects");
-    fs::create_dir(&projects)?;
-    fs::write(projects.join("roads.yaml"), "")?;
-    fs::write(projects.join("broken.yaml"), "error this is wrong\n")?;
-    scratch.file("outside.yaml", "")?;
-    let server = Server::builder()?
-        .component(hostile_component()?)
-        .arg("--projects")
-        .arg(&projects)
-        .arg("--allow-listing")
-        .start()
-        .await?;
-
-    let check = async |path: &str, status: u16, expect: &str| -> Result<()> {
-        let answer = server.get(path).await?;
-        let body = text(answer.body());
-        assert_eq!(answer.status().as_u16(), status, "{path}");
-        assert!(body.contains(expect), "{path}: {body}");
-        Ok(())
-    };
-    check("/", 200, "<a href=\"/roads/\">").await?;
-    check("/roads/echo?a=b", 200, "GET /echo?a=b\n").await?;
-    check("/roads/echo", 200, "x-script-name: /roads\n").await?;
-    check("/nothing/echo", 404, "").await?;
-    check("/..%2foutside/echo", 404, "").await?;
-    check("/broken/hello", 500, "errors").await?;
-    check("/roads/hello", 200, "hello").await?;
-    server.wait_for_log("this is wrong").await?;
-
-    fs::write(projects.join("broken.yaml"), "warning repaired\n")?;
-    check("/broken/hello", 200, "hello").await?;
-    fs::write(projects.join("roads.yaml"), "error broken now\n")?;
-    check("/roads/hello", 500, "").await?;
-    fs::remove_file(projects.join("roads.yaml"))?;
-    check("/roads/hello", 404, "").await?;
-    Ok(())
-}
-
-#[tokio::test]
 async fn a_broken_configuration_keeps_the_old_one_with_reload() -> Result<()> {
     let scratch = Scratch::new("reload")?;
     let part = scratch.file("part", "")?;

@@ -146,18 +146,22 @@ fn server(args: &ServeArgs, component: &ComponentArgs, max_in_flight: usize, wor
     let access = AccessLog::start(args.access_log, args.access_log_file.as_deref())?;
     Ok(Server::new(
         loader,
-        apps(args)?,
+        apps(args, workers)?,
         limits,
         access,
         !args.no_forwarded_headers,
     ))
 }
 
-fn apps(args: &ServeArgs) -> Result<Apps> {
+fn apps(args: &ServeArgs, workers: usize) -> Result<Apps> {
     if let Some(directory) = &args.projects {
         let directory = absolute(directory)?;
         ensure!(directory.is_dir(), "`{}` is not a directory", directory.display());
-        return Ok(Apps::Projects(Projects::new(directory, args.allow_listing)));
+        return Ok(Apps::Projects(Projects::new(
+            directory,
+            args.allow_listing,
+            args.max_projects_memory.div_ceil(workers),
+        )));
     }
     let config = args.config.as_deref().context("expected a configuration")?;
     let policy = if args.reload {

@@ -23,7 +23,7 @@ use super::Server;
 use super::answer::{self, AnswerBody, Running, Streaming};
 use crate::app::App;
 use crate::instance::{Answer, Failure};
-use crate::projects::{Apps, Route};
+use crate::projects::Route;
 use crate::request_span::{RequestSpan, in_span};
 use crate::shutdown::Stop;
 
@@ -74,12 +74,13 @@ impl Server {
         let deadline = started + self.limits.request_timeout;
         let head_only = request.method() == Method::HEAD;
         let request = self.accept(request).await?;
-        let route = timeout_at(deadline, self.apps.route(request.uri().path(), &self.loader)).await;
+        let base = script_name(request.headers());
+        let route = timeout_at(deadline, self.apps.route(request.uri().path(), &base, &self.loader)).await;
         let (app, prefix_len) = match route.map_err(|_elapsed| Refusal::Deadline)? {
             Route::App { app, prefix_len } => (app, prefix_len),
-            Route::Index => return Ok(self.index(&request)),
+            Route::Index(page) => return Ok(html(StatusCode::OK, page)),
             Route::NotFound => return Err(Refusal::NotFound),
-            Route::Broken => return Err(Refusal::Broken),
+            Route::Broken(page) => return Ok(html(StatusCode::INTERNAL_SERVER_ERROR, page)),
         };
         let request = mount(request, prefix_len)?;
         let permit = timeout_at(deadline, self.admit())
@@ -194,19 +195,15 @@ impl Server {
             result
         }
     }
+}
 
-    fn index(&self, request: &Request<Full<Bytes>>) -> Response<AnswerBody> {
-        let base = script_name(request.headers());
-        let page = match &self.apps {
-            Apps::Projects(projects) => projects.index(&base),
-            Apps::Single(_) => String::new(),
-        };
-        let mut response = Response::new(AnswerBody::whole(page.into()));
-        response
-            .headers_mut()
-            .insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
-        response
-    }
+fn html(status: StatusCode, page: String) -> Response<AnswerBody> {
+    let mut response = Response::new(AnswerBody::whole(page.into()));
+    *response.status_mut() = status;
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    response
 }
 
 /// A place in the queue.
@@ -311,7 +308,6 @@ enum Refusal {
     SlowBody,
     BodyTooLarge,
     UriTooLong,
-    Broken,
     NoAnswer,
     Busy,
     Deadline,
@@ -329,10 +325,6 @@ impl Refusal {
             ),
             Self::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "the body of the request is too large"),
             Self::UriTooLong => (StatusCode::URI_TOO_LONG, "the URL is too long"),
-            Self::Broken => (
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "the configuration of this service has errors; the log of the server names them",
-            ),
             Self::NoAnswer | Self::Failed(_) if !self.is_deadline() => (
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "internal error; the log of the server tells more",
