@@ -194,6 +194,14 @@ impl Files for WasiFiles {
             .map_err(|code| error(path, code))
     }
 
+    fn remove_directory(&self, path: &str) -> Result<(), FileError> {
+        let place = self.place(path)?;
+        place
+            .directory
+            .remove_directory_at(place.path)
+            .map_err(|code| error(path, code))
+    }
+
     fn rename(&self, from: &str, to: &str) -> Result<(), FileError> {
         let (source, target) = (self.place(from)?, self.place(to)?);
         source

@@ -15,6 +15,7 @@ pub mod lock;
 pub mod platform;
 pub mod query;
 pub mod request;
+pub mod seed;
 pub mod service;
 pub mod source;
 pub mod srs;

@@ -99,6 +99,8 @@ pub trait Files: fmt::Debug {
     /// Creates the directory and its parents; no error if it exists.
     fn create_directories(&self, path: &str) -> Result<(), FileError>;
     fn remove(&self, path: &str) -> Result<(), FileError>;
+    /// Removes an empty directory; an error if there is something in it.
+    fn remove_directory(&self, path: &str) -> Result<(), FileError>;
     fn rename(&self, from: &str, to: &str) -> Result<(), FileError>;
     /// Sets the modification time to now (a lock's sign of life).
     fn touch(&self, path: &str) -> Result<(), FileError>;

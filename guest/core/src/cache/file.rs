@@ -14,7 +14,8 @@ use crate::platform::{FileError, FileInfo, Files, Links, Platform};
 use crate::query::Dimensions;
 
 use super::path::{relative_path, tile_path};
-use super::{StoredTile, TileCache, TileInfo};
+use super::sweep::LevelDirectory;
+use super::{StoredTile, Sweep, Swept, TileCache, TileInfo};
 
 /// A directory of tiles of one grid.
 #[derive(Debug)]
@@ -149,6 +150,20 @@ impl TileCache for FileTileCache {
             Err(error) if !error.is_not_found() => Err(error.into()),
             _ => Ok(()),
         }
+    }
+
+    fn can_sweep(&self) -> bool {
+        !matches!(self.layout, DirectoryLayout::ReverseTms | DirectoryLayout::Quadkey)
+    }
+
+    fn sweep(&self, level: u32, sweep: &Sweep<'_>) -> Result<Option<Swept>, LayerError> {
+        let place = LevelDirectory {
+            directory: &self.directory,
+            layout: self.layout,
+            extension: &self.extension,
+            level,
+        };
+        place.sweep(self.files(), sweep).map_err(LayerError::from)
     }
 }
 

@@ -12,6 +12,8 @@ mod map_layer;
 
 mod memory;
 mod path;
+mod seeding;
+mod sweep;
 mod tile;
 mod tile_creator;
 mod tile_manager;
@@ -26,6 +28,8 @@ pub use file::FileTileCache;
 pub use map_layer::CacheMapLayer;
 pub use memory::MemoryTileCache;
 pub use path::{PathError, tile_path};
+pub use seeding::Seeded;
+pub use sweep::{Sweep, Swept};
 pub use tile::{StoredTile, Tile, TileInfo};
 pub use tile_manager::{MakeSources, TileManager, TileManagerParts};
 
@@ -63,4 +67,14 @@ pub trait TileCache: std::fmt::Debug {
 
     /// Removes the tile; no error if it is not there.
     fn remove(&self, tile: TileCoord, dimensions: &Dimensions) -> Result<(), LayerError>;
+
+    /// Whether [`sweep`](Self::sweep) works.
+    fn can_sweep(&self) -> bool {
+        false
+    }
+
+    /// Removes many tiles of a level at once. `None`: this cache has no quicker way than one by one.
+    fn sweep(&self, _level: u32, _sweep: &Sweep<'_>) -> Result<Option<Swept>, LayerError> {
+        Ok(None)
+    }
 }

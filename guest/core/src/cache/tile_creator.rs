@@ -29,6 +29,8 @@ pub(super) struct TileCreator<'a> {
     dimensions: &'a Dimensions,
     /// see `expiry`
     limit: Option<f64>,
+    /// A tile that cannot be made or stored is an error: nobody waits for it, so nothing is served in its place.
+    strict: bool,
 }
 
 /// Tiles that are made under one lock.
@@ -83,7 +85,13 @@ impl<'a> TileCreator<'a> {
             sources,
             dimensions,
             limit,
+            strict: false,
         })
+    }
+
+    /// For seeding: what is not made and stored is an error.
+    pub(super) fn strict(self) -> Self {
+        Self { strict: true, ..self }
     }
 
     /// Makes these tiles of the grid, and those that come with them. Tiles without anything are not among the result.
@@ -225,7 +233,7 @@ impl<'a> TileCreator<'a> {
                 let maps: Maps = maps.by_ref().take(sources).collect();
                 match self.finish(piece, maps, lock.as_ref()) {
                     Ok(tiles) => made.extend(tiles),
-                    Err(error) if !piece.tiles().iter().any(|tile| wanted.contains(tile)) => {
+                    Err(error) if !self.strict && !piece.tiles().iter().any(|tile| wanted.contains(tile)) => {
                         log::debug!(target: "mapproxy.cache", "a tile beside those asked for: {error}");
                     }
                     Err(error) => failure = failure.or(Some(error)),
@@ -280,7 +288,7 @@ impl<'a> TileCreator<'a> {
 
     /// The stored tile, whatever its age.
     fn stale(&self, tile: TileCoord) -> Result<Option<Tile>, LayerError> {
-        if self.limit.is_none() {
+        if self.limit.is_none() || self.strict {
             return Ok(None);
         }
         let stored = self.manager.cache.load(tile, self.dimensions)?;
@@ -389,6 +397,7 @@ impl<'a> TileCreator<'a> {
         if cacheability.cacheable {
             match manager.cache.store(coord, self.dimensions, &data, color.as_deref()) {
                 Ok(info) => (tile.timestamp, tile.size) = (info.timestamp, info.size),
+                Err(error) if self.strict => return Err(error),
                 Err(error) => log::error!(target: "mapproxy.cache", "tile {coord} not stored: {error}"),
             }
         }

@@ -155,7 +155,7 @@ impl TileManager {
     }
 
     /// Only what is stored is served.
-    fn has_no_sources(&self) -> bool {
+    pub(super) fn has_no_sources(&self) -> bool {
         match &self.conf.sources {
             CacheSources::Layers(layers) => layers.is_empty(),
             CacheSources::Bands(merge) => merge.bands.is_empty(),
@@ -233,7 +233,7 @@ impl TileManager {
     }
 
     /// Whether this cache may have the tile at all (`cache.coverage`).
-    fn exists(&self, tile: TileCoord) -> bool {
+    pub(super) fn exists(&self, tile: TileCoord) -> bool {
         let covered = |area: &crate::coverage::Coverage| area.intersects(self.grid.tile_bbox(tile), self.grid.srs());
         self.grid.limit_tile(tile).is_some() && self.conf.coverage.as_ref().is_none_or(covered)
     }
@@ -262,7 +262,7 @@ impl TileManager {
         }
     }
 
-    fn stale_limit(&self) -> Option<f64> {
+    pub(super) fn stale_limit(&self) -> Option<f64> {
         expiry::limit(self.conf.refresh_before.as_ref(), self.platform.as_ref())
     }
 }

@@ -58,6 +58,8 @@ pub enum Kind {
     Grid = 13,
     /// the [`SourceFile`]s it was made from, name `""`
     Files = 14,
+    /// [`SeedTask`](super::model::SeedTask) by its number in the order of `seed.yaml`
+    SeedTask = 15,
 }
 
 /// A file the configuration was made from, as it was then.

@@ -72,31 +72,88 @@ pub struct Origin {
 
 /// Compiles the configuration in the file `main` (absolute path); a pure function. `files`: every file given so far by
 /// absolute path, with its content or why it cannot be read. `environment` answers `$VAR`.
+///
+/// A seed configuration is recognised and checked together with the `mapproxy.yaml` beside it, where there is one.
 pub fn compile(
     main: &str,
+    files: &BTreeMap<String, Result<Vec<u8>, String>>,
+    environment: &BTreeMap<String, String>,
+) -> Outcome {
+    if !files.get(main).is_some_and(|content| is_seed(content.as_deref())) {
+        return compile_files(Some(main), None, files, environment);
+    }
+    let proxy = load::join_path(load::directory_of(main), "mapproxy.yaml");
+    match files.get(&proxy) {
+        None => Outcome::Need(vec![proxy]),
+        Some(Ok(_)) => compile_files(Some(&proxy), Some(main), files, environment),
+        Some(Err(_)) => compile_files(None, Some(main), files, environment),
+    }
+}
+
+/// Compiles the configuration `main` with the tasks of the seed configuration `seed`; otherwise as [`compile`].
+pub fn compile_seed(
+    main: &str,
+    seed: &str,
+    files: &BTreeMap<String, Result<Vec<u8>, String>>,
+    environment: &BTreeMap<String, String>,
+) -> Outcome {
+    compile_files(Some(main), Some(seed), files, environment)
+}
+
+/// Whether a file has tasks and nothing of what a `mapproxy.yaml` has.
+fn is_seed(content: Result<&[u8], &String>) -> bool {
+    let Some(text) = content.ok().and_then(|content| yaml::decode(content).ok()) else {
+        return false;
+    };
+    let Ok(document) = yaml::parse(&text, 0) else {
+        return false;
+    };
+    let has = |key: &&str| document.root.entry(key).is_some();
+    ["seeds", "cleanups"].iter().any(has) && !["services", "layers", "caches", "sources"].iter().any(has)
+}
+
+fn compile_files(
+    main: Option<&str>,
+    seed: Option<&str>,
     files: &BTreeMap<String, Result<Vec<u8>, String>>,
     environment: &BTreeMap<String, String>,
 ) -> Outcome {
     let mut inputs = Inputs::new(files);
     let mut findings = Findings::default();
     let mut loader = Loader::default();
-    let root = loader.load(main, None, &mut inputs, environment, &mut findings);
+    let mut load = |path: Option<&str>| loader.load(path?, None, &mut inputs, environment, &mut findings);
+    let (root, seed_root) = (load(main), load(seed));
     if !loader.fatal.is_empty() {
         return Outcome::Problems(loader.fatal);
     }
-    let resolved = match &root {
-        Some(root) => {
+    if let Some(seed_root) = &seed_root {
+        spec::check_seed(seed_root, &mut findings);
+    }
+    let tasks = seed_root.as_ref().zip(seed.map(load::directory_of));
+    let resolved = match (&root, main) {
+        (Some(root), Some(main)) if seed.is_none() || tasks.is_some() => {
             spec::check(root, &mut findings);
-            resolve::resolve(root, load::directory_of(main), &mut inputs, &mut findings)
+            resolve::resolve(root, load::directory_of(main), tasks, &mut inputs, &mut findings)
         }
-        None => None,
+        _ => None,
     };
     if !inputs.missing.is_empty() {
         return Outcome::Need(inputs.missing.into_iter().collect());
     }
     let failed = findings.has_errors();
     let views: Vec<_> = loader.files.iter().map(load::Loaded::as_file).collect();
-    let problems = findings.into_problems(&views);
+    let mut problems = findings.into_problems(&views);
+    let resolved = match (resolved, main, seed) {
+        // the tasks alone: nothing to run, but nothing wrong
+        (None, None, Some(seed)) if !failed => {
+            problems.push(Problem::without_place(
+                seed,
+                "names of caches and grids are not checked: there is no `mapproxy.yaml` beside this file",
+            ));
+            Some(resolve::Resolved::default())
+        }
+        (resolved, ..) => resolved,
+    };
     match resolved {
         Some(resolved) if !failed => {
             let digests: Vec<SourceFile> = inputs

@@ -615,3 +615,33 @@ pub struct TileLayerKey {
     /// `EPSG900913`
     pub srs_path: String,
 }
+
+/// A task of `seed.yaml` on one grid of one cache.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SeedTask {
+    pub kind: SeedKind,
+    /// key in `seeds` or `cleanups`
+    pub name: String,
+    /// key of the `cache` segment
+    pub cache: String,
+    /// key of the `grid` segment
+    pub grid: String,
+    /// ascending, of the grid, at least one
+    pub levels: Vec<u32>,
+    /// tiles that touch any of these; empty: the whole grid
+    pub coverages: Vec<Coverage>,
+    pub coverage_names: Vec<String>,
+    /// `refresh_before` or `remove_before`
+    pub before: Option<RefreshBefore>,
+    pub remove_all: bool,
+    /// why it cannot be run
+    pub unusable: Option<String>,
+    /// its coverages have no area: there is nothing to do
+    pub empty: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SeedKind {
+    Seed,
+    Cleanup,
+}

@@ -34,6 +34,24 @@ pub struct Problem {
     pub suggestion: Option<String>,
 }
 
+impl Problem {
+    /// A warning about a file as a whole.
+    pub(super) fn without_place(file: &str, message: &str) -> Self {
+        Self {
+            severity: Severity::Warning,
+            file: file.to_owned(),
+            line: 0,
+            column: 0,
+            length: 1,
+            source_line: String::new(),
+            yaml_path: String::new(),
+            message: message.to_owned(),
+            expected: String::new(),
+            suggestion: None,
+        }
+    }
+}
+
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.file)?;

@@ -128,7 +128,8 @@ fn the_corpus_named_in_the_environment_compiles() {
         .map(|entry| entry.unwrap().path().display().to_string())
         .collect();
     paths.sort();
-    for path in paths.iter().filter(|path| path.ends_with("mapproxy.yaml")) {
+    let is_configuration = |path: &&String| ["mapproxy.yaml", "seed.yaml"].iter().any(|end| path.ends_with(end));
+    for path in paths.iter().filter(is_configuration) {
         let read = |path: &str| std::fs::read(path).map_err(|error| error.to_string());
         match compile_all(path, &mut Files::new(), read) {
             Outcome::Compiled(done) => {
@@ -228,6 +229,36 @@ fn wrong_configurations_are_explained() {
         })
         .collect();
     insta::assert_snapshot!(text.concat());
+}
+
+/// A seed configuration is recognised, and checked with the configuration beside it.
+#[test]
+fn seed_configurations_are_explained() {
+    let proxy = with(
+        "caches:\n  cache: {grids: [GLOBAL_GEODETIC, GLOBAL_MERCATOR], sources: [osm_wms]}\n  other: {grids: [GLOBAL_MERCATOR], sources: [osm_wms]}\n  thin: {sources: [osm_wms], disable_storage: true}\n",
+    );
+    let cases = [
+        "seeds:\n  a: {caches: [cach], grids: [GLOBAL_GEODETIK], coverages: [here], levels: {form: 1}}\ncoverages:\n  there: {bbox: [0, 0, 1, 1], srs: 'EPSG:4326'}\n",
+        "seeds:\n  a: {grids: [GLOBAL_GEODETIC]}\n  b: {caches: [cache, other]}\n  c: {caches: [thin], levels: 5}\n",
+        "cleanups:\n  a: {caches: [cache], grids: [GLOBAL_WEBMERCATOR], remove_befor: {days: 1}, levels: [99]}\n",
+        "seeds:\n  a: {caches: [other], coverages: [file], refresh_before: {time: soon}}\ncoverages:\n  file: {datasource: missing.wkt, srs: 'EPSG:4326'}\n",
+    ];
+    let mut text = String::new();
+    for (number, seed) in cases.iter().enumerate() {
+        let outcome = outcome(&[("/etc/seed.yaml", seed), ("/etc/mapproxy.yaml", &proxy)]);
+        let _ = writeln!(text, "{}:", number + 1);
+        let problems = match outcome {
+            Outcome::Problems(problems) => problems,
+            Outcome::Compiled(done) => done.warnings,
+            Outcome::Need(paths) => panic!("{paths:?}"),
+        };
+        for problem in problems.iter().filter(|problem| problem.file.ends_with("seed.yaml")) {
+            let _ = writeln!(text, "{problem}");
+        }
+    }
+    let alone = outcome(&[("/etc/seed.yaml", "seeds: {a: {caches: [anything]}}\n")]);
+    assert!(matches!(alone, Outcome::Compiled(done) if done.warnings.len() == 1));
+    insta::assert_snapshot!(text);
 }
 
 proptest::proptest! {

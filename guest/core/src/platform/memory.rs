@@ -279,6 +279,11 @@ impl Files for MemoryPlatform {
                 modified: *modified,
                 kind: FileKind::Symlink,
             }),
+            None if self.list(path).is_ok() => Ok(FileInfo {
+                size: 0,
+                modified: self.now(),
+                kind: FileKind::Directory,
+            }),
             None => Err(FileError::NotFound { path: path.to_owned() }),
         }
     }
@@ -319,6 +324,17 @@ impl Files for MemoryPlatform {
         removed
             .map(|_| ())
             .ok_or_else(|| FileError::NotFound { path: path.to_owned() })
+    }
+
+    fn remove_directory(&self, path: &str) -> Result<(), FileError> {
+        self.check_writable(path)?;
+        match self.list(path) {
+            Ok(_) => Err(FileError::Other {
+                path: path.to_owned(),
+                reason: "not empty".to_owned(),
+            }),
+            Err(_) => Ok(()),
+        }
     }
 
     fn rename(&self, from: &str, to: &str) -> Result<(), FileError> {

@@ -177,6 +177,10 @@ impl Files for NativePlatform {
         fs::remove_file(path).map_err(|error| failed(path, &error))
     }
 
+    fn remove_directory(&self, path: &str) -> Result<(), FileError> {
+        fs::remove_dir(path).map_err(|error| failed(path, &error))
+    }
+
     fn rename(&self, from: &str, to: &str) -> Result<(), FileError> {
         fs::rename(from, to).map_err(|error| failed(from, &error))
     }

@@ -143,7 +143,7 @@ impl Resolver<'_, '_> {
             upscale_tiles: upscale.max(0.0) as u32,
             downscale_tiles: downscale.max(0.0) as u32,
             cache_rescaled_tiles: flag(node, "cache_rescaled_tiles").unwrap_or(false),
-            refresh_before: self.refresh_before(node),
+            refresh_before: self.before(node, "refresh_before"),
             watermark: watermark(node),
             image,
             coverage,
@@ -434,8 +434,9 @@ impl Resolver<'_, '_> {
         number(node, "use_direct_from_res").map(DirectFrom::Res)
     }
 
-    fn refresh_before(&mut self, node: &Node) -> Option<RefreshBefore> {
-        let refresh = node.get("refresh_before")?;
+    /// A moment: `refresh_before`, `remove_before`.
+    pub(super) fn before(&mut self, node: &Node, key: &str) -> Option<RefreshBefore> {
+        let refresh = node.get(key)?;
         if let Some(time) = refresh.get("time") {
             let written = time.as_text()?;
             let seconds = super::dimensions::unix_time(&written);

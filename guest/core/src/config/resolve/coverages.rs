@@ -20,6 +20,14 @@ impl Resolver<'_, '_> {
         }
     }
 
+    /// An area of a seed configuration. `None`: it is read, and holds no polygon.
+    pub(super) fn seed_area(&mut self, node: &Node) -> Limit {
+        self.empty_areas = true;
+        let area = self.area(node);
+        self.empty_areas = false;
+        area
+    }
+
     fn area(&mut self, node: &Node) -> Limit {
         type Combine = fn(&[Coverage]) -> Result<Coverage, CoverageError>;
         let combinations: [(&str, Combine); 3] = [
@@ -104,9 +112,11 @@ impl Resolver<'_, '_> {
         }
         let path = self.path(&name);
         match self.read(&path) {
-            Ok(Some(content)) => Coverage::from_file(&content, srs)
-                .map(Some)
-                .map_err(|error| self.unusable(file.at, format!("cannot read the coverage `{name}`: {error}"))),
+            Ok(Some(content)) => match Coverage::from_file(&content, srs) {
+                Ok(area) => Ok(Some(area)),
+                Err(CoverageError::NoPolygons) if self.empty_areas => Ok(None),
+                Err(error) => Err(self.unusable(file.at, format!("cannot read the coverage `{name}`: {error}"))),
+            },
             Ok(None) => Err("its coverage is not read yet".to_owned()),
             Err(reason) => Err(self.unusable(file.at, format!("cannot read the coverage `{name}`: {reason}"))),
         }

@@ -13,6 +13,7 @@ mod images;
 mod layers;
 mod metadata;
 mod needs;
+mod seed;
 mod services;
 mod sources;
 
@@ -32,17 +33,18 @@ use globals::Globals;
 use needs::Needs;
 
 /// The compiled configuration before it is closed, and what it needs.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Resolved {
     pub(super) builder: CompiledBuilder,
     pub(super) directories: Vec<Directory>,
     pub(super) origins: Vec<Origin>,
 }
 
-/// Resolves everything. `None` if nothing useful came out (problems tell why) or files are missing.
+/// Resolves everything. `seed`: a seed configuration and the directory its paths are relative to. `None` if nothing useful came out (problems tell why) or files are missing.
 pub(super) fn resolve(
     root: &Node,
     directory: &str,
+    seed: Option<(&Node, &str)>,
     inputs: &mut Inputs<'_>,
     findings: &mut Findings,
 ) -> Option<Resolved> {
@@ -60,9 +62,12 @@ pub(super) fn resolve(
         open_caches: Vec::new(),
         open_grids: Vec::new(),
         needs: Needs::default(),
+        seeding: seed.is_some(),
+        empty_areas: false,
     };
     let layers = resolver.layers();
     let services = resolver.services();
+    let tasks = seed.map(|(seed, directory)| resolver.seed_tasks(seed, directory));
     resolver.unused();
     if !resolver.inputs.missing.is_empty() {
         return None;
@@ -96,6 +101,9 @@ pub(super) fn resolve(
             builder.add(Kind::Cache, name, &cache.cache);
         }
     }
+    for (number, task) in tasks.into_iter().flatten().enumerate() {
+        builder.add(Kind::SeedTask, &number.to_string(), &task);
+    }
     Some(Resolved {
         builder,
         directories: needs.directories(),
@@ -120,6 +128,10 @@ struct Resolver<'a, 'f> {
     open_caches: Vec<String>,
     open_grids: Vec<String>,
     needs: Needs,
+    /// sources with `seed_only` are asked
+    seeding: bool,
+    /// an area without polygons is no mistake: nothing is done there
+    empty_areas: bool,
 }
 
 /// A source with what the things above it have to know.

@@ -130,7 +130,7 @@ impl Resolver<'_, '_> {
         let source = Source {
             name: key.to_owned(),
             kind: source_kind,
-            seed_only: flag(node, "seed_only").unwrap_or(false),
+            seed_only: !self.seeding && flag(node, "seed_only").unwrap_or(false),
             res_range: self.res_range(node),
             opacity: image.and_then(|image| number(image, "opacity")),
             transparent_color,

@@ -27,7 +27,7 @@ pub(super) static CACHE: Section = Section::new(
         Key::new("cache_rescaled_tiles", &Type::Bool, "false", "Store tiles made from other levels.").later(),
         Key::new("upscale_tiles", &Type::Int, "0", "Make missing tiles from up to this many levels above.").later(),
         Key::new("downscale_tiles", &Type::Int, "0", "Make missing tiles from up to this many levels below.").later(),
-        Key::new("refresh_before", &Type::Keys(&REFRESH), "", "Tiles older than this are made again."),
+        Key::new("refresh_before", &Type::Keys(&AGE), "", "Tiles older than this are made again."),
         Key::new("watermark", &Type::Keys(&WATERMARK), "", "Text drawn into tiles."),
         Key::new("cache", &BACKEND, "", "Where and how tiles are stored."),
     ],
@@ -57,7 +57,8 @@ static BAND: Section = Section::new(
     ],
 );
 
-static REFRESH: Section = Section::new(
+/// A moment, from which ages are told.
+pub(super) static AGE: Section = Section::new(
     "refresh_before",
     "An age (the sum of the units), a time, or a file's modification time.",
     &[

@@ -9,6 +9,11 @@ pub(in super::super) fn check(root: &Node, findings: &mut Findings) {
     check_keys(root, &ROOT, findings);
 }
 
+/// The same for a seed configuration.
+pub(in super::super) fn check_seed(root: &Node, findings: &mut Findings) {
+    check_keys(root, &super::seed::SEED, findings);
+}
+
 fn check_type(node: &Node, kind: &Type, findings: &mut Findings) {
     if node.is_null() {
         return; // as in MapProxy, a key without a value counts as not there

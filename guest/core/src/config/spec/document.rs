@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 
+use super::seed::SEED;
 use super::{ROOT, Section, Type};
 
 const HEAD: &str = "# mapproxy.yaml: all keys
@@ -107,6 +108,7 @@ fn later(all: &[&'static Section]) -> Vec<&'static str> {
 fn page() -> String {
     let mut all = Vec::new();
     collect(&ROOT, &mut all);
+    collect(&SEED, &mut all);
     let later = later(&all);
     let mut page = HEAD.to_owned();
     for section in &all {
@@ -158,6 +160,7 @@ fn the_reference_page_is_what_the_tables_say() {
 fn titles_are_unique_and_every_key_says_what_it_is() {
     let mut all = Vec::new();
     collect(&ROOT, &mut all);
+    collect(&SEED, &mut all);
     let mut titles: Vec<_> = all.iter().map(|section| section.title).collect();
     titles.sort_unstable();
     let count = titles.len();

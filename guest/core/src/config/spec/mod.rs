@@ -1,4 +1,4 @@
-//! What `mapproxy.yaml` may say, as tables: every key with its type, default and meaning.
+//! What `mapproxy.yaml` and `seed.yaml` may say, as tables: every key with its type, default and meaning.
 //!
 //! The check of a configuration ([`check`]), its suggestions and `docs/reference/configuration.md` come from the same
 //! tables (one file for each top-level key). References between sections are the resolver's business.
@@ -10,11 +10,12 @@ mod common;
 mod document;
 mod globals;
 mod layers;
+mod seed;
 mod services;
 mod sources;
 
-pub(super) use check::check;
 pub(super) use check::color;
+pub(super) use check::{check, check_seed};
 
 /// What a value has to be.
 #[derive(Debug)]

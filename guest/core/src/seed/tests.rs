@@ -1,0 +1,238 @@
+//! Tasks from plan to stored tiles, on a platform in memory.
+
+use std::rc::Rc;
+
+use super::{Batch, Failure, Options, Report, Seeder, fixture};
+use crate::http::{Headers, HttpReply};
+use crate::image::{ImageFormat, ImageOptions, MapImage, filled};
+use crate::platform::memory::{EPOCH, MemoryPlatform};
+use crate::platform::{Platform, UnixTime};
+
+const MAPPROXY: &str = "
+layers: [{name: a, title: a, sources: [c]}]
+sources:
+  w: {type: wms, seed_only: true, req: {url: 'http://maps/', layers: a}}
+caches:
+  c: {grids: [GLOBAL_GEODETIC], sources: [w], meta_size: [2, 2], meta_buffer: 0, cache: {type: file, directory: tiles, directory_layout: tms}}
+  keyed: {grids: [GLOBAL_GEODETIC], sources: [w], cache: {type: file, directory: keyed, directory_layout: quadkey}}
+  far: {grids: [GLOBAL_GEODETIC], sources: [w], cache: {type: couchdb}}
+";
+const SEED: &str = "
+coverages:
+  west: {bbox: [-180, -90, 0, 90], srs: 'EPSG:4326'}
+seeds:
+  all: {caches: [c], levels: {to: 2}, refresh_before: {days: 1}}
+  west: {caches: [c], coverages: [west], levels: [2]}
+  far: {caches: [far], levels: [0]}
+cleanups:
+  old: {caches: [c], levels: [1, 2], remove_before: {hours: 1}}
+  everything: {caches: [c], remove_all: true, levels: [2]}
+  east: {caches: [keyed], levels: [2]}
+";
+
+struct World {
+    memory: Rc<MemoryPlatform>,
+    seeder: Seeder,
+    options: Options,
+}
+
+fn world() -> World {
+    let memory = MemoryPlatform::new();
+    memory.answer(|request| {
+        let number = |name: &str| -> u32 {
+            let (_, rest) = request.url.split_once(&format!("{name}=")).unwrap();
+            rest.split('&').next().unwrap().parse().unwrap()
+        };
+        let raster = filled(number("width"), number("height"), [1, 2, 3, 255]).unwrap();
+        let mut headers = Headers::default();
+        headers.set("content-type", "image/png");
+        Ok(HttpReply {
+            status: 200,
+            headers,
+            body: MapImage::from_raster(raster, ImageOptions::default())
+                .into_bytes(&ImageOptions {
+                    format: Some(ImageFormat::PNG),
+                    ..Default::default()
+                })
+                .unwrap(),
+        })
+    });
+    let compiled = Rc::new(fixture::compile_texts(MAPPROXY, SEED));
+    let platform: Rc<dyn Platform> = memory.clone();
+    World {
+        memory,
+        seeder: Seeder::new(platform, compiled),
+        options: Options {
+            started: EPOCH,
+            ..Options::default()
+        },
+    }
+}
+
+impl World {
+    fn number(&self, name: &str) -> u32 {
+        self.seeder.tasks().iter().position(|task| task.name == name).unwrap() as u32
+    }
+
+    fn plan(&self, name: &str) -> Vec<String> {
+        let mut ids = Vec::new();
+        let mut cursor = None;
+        loop {
+            let Batch {
+                pieces, cursor: next, ..
+            } = self
+                .seeder
+                .plan(self.number(name), &self.options, cursor.as_deref(), 2)
+                .unwrap();
+            ids.extend(pieces.into_iter().map(|piece| piece.id));
+            match next {
+                Some(next) => cursor = Some(next),
+                None => return ids,
+            }
+        }
+    }
+
+    fn run(&self, name: &str) -> Report {
+        let mut total = Report::default();
+        for id in self.plan(name) {
+            let report = self.seeder.run(self.number(name), &self.options, &id).unwrap();
+            total.made += report.made;
+            total.there += report.there;
+            total.removed += report.removed;
+            total.paths.extend(report.paths);
+        }
+        total
+    }
+}
+
+#[test]
+fn a_task_fills_its_cache_once() {
+    let world = world();
+    assert_eq!(world.plan("all"), ["2/0/0", "2/2/0", "1/0/0", "0/0/0"]);
+    assert_eq!(world.run("all").made, 11);
+    assert_eq!(
+        world.memory.asked().len(),
+        4,
+        "one request for each meta tile, `seed_only` or not"
+    );
+    let again = world.run("all");
+    assert_eq!((again.made, again.there), (0, 11));
+    assert_eq!(world.memory.asked().len(), 4);
+}
+
+#[test]
+fn what_is_missing_or_old_in_a_meta_tile_is_made_with_it() {
+    let world = world();
+    world.run("all");
+    world.memory.delete_tree("/etc/tiles/2/3/1.png");
+    assert_eq!(world.run("all").made, 4);
+    world
+        .memory
+        .insert("/etc/tiles/2/0/1.png", b"old", UnixTime(EPOCH - 86_400.0));
+    let mut only_stored = world;
+    only_stored.options.skip_uncached = true;
+    only_stored.memory.delete_tree("/etc/tiles/1");
+    assert_eq!(only_stored.run("all").made, 4, "the old one's, but not level 1");
+}
+
+#[test]
+fn without_an_age_stored_tiles_stay() {
+    let world = world();
+    assert_eq!(world.plan("west"), ["2/0/0"]);
+    world.memory.insert("/etc/tiles/2/0/0.png", b"old", UnixTime(1.0));
+    for y in 0..2 {
+        for x in 0..2 {
+            let path = format!("/etc/tiles/2/{x}/{y}.png");
+            world.memory.insert(&path, b"old", UnixTime(1.0));
+        }
+    }
+    assert_eq!(world.run("west").there, 4);
+}
+
+#[test]
+fn cleanups_remove_by_age_or_all() {
+    let mut world = world();
+    world.run("all");
+    for path in ["/etc/tiles/2/3/1.png", "/etc/tiles/1/0/0.png", "/etc/tiles/0/0/0.png"] {
+        world.memory.insert(path, b"old", UnixTime(EPOCH - 3601.0));
+    }
+    assert_eq!(world.plan("old"), ["1", "2"]);
+    world.options.dry_run = true;
+    let listed = world.run("old");
+    assert_eq!(listed.paths, ["/etc/tiles/1/0/0.png", "/etc/tiles/2/3/1.png"]);
+    world.options.dry_run = false;
+    assert_eq!(world.run("old").removed, 2);
+    assert!(world.memory.content("/etc/tiles/0/0/0.png").is_some());
+    assert_eq!(world.run("everything").removed, 7);
+    assert!(
+        world
+            .memory
+            .paths()
+            .iter()
+            .all(|path| !path.starts_with("/etc/tiles/2"))
+    );
+}
+
+#[test]
+fn layouts_without_level_directories_are_cleaned_tile_by_tile() {
+    let world = world();
+    world.memory.insert("/etc/keyed/01.png", b"old", UnixTime(1.0));
+    world.memory.insert("/etc/keyed/0.png", b"other level", UnixTime(1.0));
+    assert_eq!(world.plan("east"), ["2/0/0"]);
+    assert_eq!(world.run("east").removed, 1);
+    assert!(world.memory.content("/etc/keyed/0.png").is_some());
+}
+
+#[test]
+fn failures_are_told_apart() {
+    let world = world();
+    let number = world.number("all");
+    for id in ["", "x", "1/2", "0/5/0", "9/-1/0", "1/0/0/0"] {
+        assert!(
+            matches!(world.seeder.run(number, &world.options, id), Err(Failure::Final(_))),
+            "{id}"
+        );
+    }
+    assert!(matches!(
+        world.seeder.run(99, &world.options, "0/0/0"),
+        Err(Failure::Final(_))
+    ));
+    let far = world.seeder.plan(world.number("far"), &world.options, None, 5);
+    assert!(matches!(far, Err(Failure::Final(text)) if text.contains("couchdb")));
+    world.memory.answer(|_| {
+        Ok(HttpReply {
+            status: 503,
+            headers: Headers::default(),
+            body: Vec::new(),
+        })
+    });
+    assert!(matches!(
+        world.seeder.run(number, &world.options, "0/0/0"),
+        Err(Failure::Again(_))
+    ));
+    world.memory.insert("/etc/tiles/0/0/0.png", b"stale", UnixTime(1.0));
+    assert!(
+        matches!(
+            world.seeder.run(number, &world.options, "0/0/0"),
+            Err(Failure::Again(_))
+        ),
+        "an old tile is not the answer to a failure"
+    );
+}
+
+#[test]
+fn a_disk_that_cannot_be_written_is_a_failure() {
+    let world = world();
+    world.memory.make_read_only("/etc/tiles");
+    let failed = world.seeder.run(world.number("all"), &world.options, "0/0/0");
+    assert!(matches!(failed, Err(Failure::Again(_))), "{failed:?}");
+}
+
+#[test]
+fn tiles_are_counted_beforehand() {
+    let world = world();
+    let all = world.seeder.estimate(world.number("all"), 0).unwrap();
+    assert_eq!((all.levels, all.exact), (vec![(0, 1, 1), (1, 1, 2), (2, 2, 8)], true));
+    let west = world.seeder.estimate(world.number("west"), 0).unwrap();
+    assert_eq!(west.levels, [(2, 1, 4)]);
+}
