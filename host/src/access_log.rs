@@ -5,7 +5,7 @@
 
 use std::fs::File;
 use std::io::{self, Write as _};
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -91,7 +91,7 @@ impl AccessLog {
     }
 
     /// What has to be remembered of a request until it is answered; `None` without an access log.
-    pub(crate) fn begin<B>(&self, id: u64, peer: SocketAddr, request: &http::Request<B>) -> Option<Box<Entry>> {
+    pub(crate) fn begin<B>(&self, id: u64, client: Option<IpAddr>, request: &http::Request<B>) -> Option<Box<Entry>> {
         if self.format == AccessFormat::Off {
             return None;
         }
@@ -99,7 +99,7 @@ impl AccessLog {
             format: self.format,
             shared: Arc::clone(&self.shared),
             id,
-            peer,
+            client,
             method: request.method().clone(),
             uri: request.uri().clone(),
             version: request.version(),
@@ -196,7 +196,8 @@ pub(crate) struct Entry {
     format: AccessFormat,
     shared: Arc<Shared>,
     id: u64,
-    peer: SocketAddr,
+    /// Unknown where a web server does not tell it.
+    client: Option<IpAddr>,
     method: Method,
     uri: Uri,
     version: Version,
@@ -231,7 +232,11 @@ impl Entry {
         if time.0 != now.as_secs() || time.1.is_empty() {
             *time = (now.as_secs(), clf_time(now.as_secs()));
         }
-        write!(out, "{} - - [{}] \"{} ", self.peer.ip(), time.1, self.method)?;
+        match self.client {
+            Some(client) => write!(out, "{client}")?,
+            None => out.push(b'-'),
+        }
+        write!(out, " - - [{}] \"{} ", time.1, self.method)?;
         escape(out, self.uri.path_and_query().map_or("*", |path| path.as_str()));
         write!(out, " {:?}\" {} {} \"", self.version, self.status.as_u16(), self.bytes)?;
         escape(out, self.referer.as_deref().unwrap_or("-"));
@@ -245,7 +250,7 @@ impl Entry {
         let line = serde_json::json!({
             "time": now.as_secs_f64(),
             "id": format_args!("{:x}", self.id).to_string(),
-            "client": self.peer.ip().to_string(),
+            "client": self.client,
             "method": self.method.as_str(),
             "path": self.uri.path(),
             "query": self.uri.query(),
@@ -342,7 +347,7 @@ mod tests {
             .header(USER_AGENT, "test")
             .body(())
             .unwrap();
-        let mut entry = log.begin(1, SocketAddr::from(([127, 0, 0, 1], 1)), &request).unwrap();
+        let mut entry = log.begin(1, Some(IpAddr::from([127, 0, 0, 1])), &request).unwrap();
         entry.bytes = 17;
         entry.status = StatusCode::OK;
         drop(entry);

@@ -6,7 +6,9 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::access_log::AccessFormat;
+use crate::listen::FastCgiEndpoint;
 use crate::logging::LogArgs;
+use crate::server::parse_script_name;
 use crate::units::{parse_duration, parse_size};
 
 /// Serves maps from other servers: WMS, WMTS, TMS and KML, cached and reprojected.
@@ -65,6 +67,7 @@ Examples:
   mapproxy serve mapproxy.yaml --reload
   mapproxy serve mapproxy.yaml --listen 127.0.0.1:8080 --listen '[::1]:8080'
   mapproxy serve mapproxy.yaml --listen 127.0.0.1:0 --access-log off
+  mapproxy serve mapproxy.yaml --fastcgi unix:var/fcgi-socket,mode=0660,group=www-data
   mapproxy serve --projects /etc/maps --max-memory 1GiB --request-timeout 5m")]
 pub(crate) struct ServeArgs {
     /// The configuration, a `mapproxy.yaml`.
@@ -95,9 +98,26 @@ pub(crate) struct ServeArgs {
     #[arg(long, conflicts_with = "projects")]
     pub(crate) reload: bool,
 
-    /// Address to listen on; may be repeated. Port 0 takes a free port, the line `listening on ..` names it.
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8080")]
+    /// Address to serve HTTP on [default: 127.0.0.1:8080, unless FastCGI is served]; may be repeated.
+    ///
+    /// Port 0 takes a free port, the line `listening on ..` names it.
+    #[arg(long, value_name = "HOST:PORT")]
     pub(crate) listen: Vec<String>,
+
+    /// Serve FastCGI to a web server on `unix:PATH[,mode=0660][,group=NAME]`, `tcp:HOST:PORT` or `fd:0`; may be repeated.
+    ///
+    /// A listening socket on standard input is served without being asked for: lighttpd's `bin-path`, mod_fcgid and
+    /// spawn-fcgi start programs so. So are sockets of systemd's socket units: FastCGI on socket files, HTTP on others,
+    /// unless `FileDescriptorName=` says `http` or `fastcgi`.
+    #[arg(long, value_name = "ENDPOINT")]
+    pub(crate) fastcgi: Vec<FastCgiEndpoint>,
+
+    /// Path below which a web server offers this server, for web servers that do not tell it.
+    ///
+    /// They tell it in the header `X-Script-Name`, or over FastCGI in `SCRIPT_NAME`; one that puts the whole path there
+    /// (nginx without a split, Apache's plain `ProxyPass`) needs this option.
+    #[arg(long, value_name = "PATH", value_parser = parse_script_name)]
+    pub(crate) script_name: Option<String>,
 
     /// Processes that serve requests, with one thread each [default: one for each processor].
     ///

@@ -150,9 +150,11 @@ impl Guests {
         };
         let store = &mut instance.store;
         let mut view = store.data_mut().http();
-        let request = view
-            .new_incoming_request(Scheme::Http, request)
-            .map_err(Failure::Start)?;
+        let scheme = match request.extensions().get::<http::uri::Scheme>() {
+            Some(scheme) if *scheme == http::uri::Scheme::HTTPS => Scheme::Https,
+            _ => Scheme::Http,
+        };
+        let request = view.new_incoming_request(scheme, request).map_err(Failure::Start)?;
         let respond = view.new_response_outparam(respond).map_err(Failure::Start)?;
         let result = instance
             .proxy

@@ -1,9 +1,37 @@
 //! What a server listens on: HTTP and FastCGI, on addresses, socket files and sockets that were opened by whoever
 //! started this program.
 
-use std::fmt;
+mod handover;
+mod inherited;
+mod socket;
+
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
+
+use anyhow::{Result, ensure};
+
+pub(crate) use self::handover::{hand_over, take_over};
+use self::inherited::{from_service_manager, standard_input};
+use self::socket::open_socket_file;
+pub(crate) use self::socket::{Client, Listener, Opened};
+
+/// What is spoken on a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    Http,
+    FastCgi,
+}
+
+impl Protocol {
+    /// An address as people write it: `http://127.0.0.1:8080`, `fastcgi tcp:127.0.0.1:9000`.
+    pub(crate) fn at(self, address: SocketAddr) -> String {
+        match self {
+            Self::Http => format!("http://{address}"),
+            Self::FastCgi => format!("fastcgi tcp:{address}"),
+        }
+    }
+}
 
 /// A place to listen on, and what is spoken there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,14 +124,49 @@ fn socket_file(text: &str) -> Result<SocketFile, EndpointError> {
     })
 }
 
-impl fmt::Display for FastCgiEndpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unix(file) => write!(f, "unix:{}", file.path.display()),
-            Self::Tcp(address) => write!(f, "tcp:{address}"),
-            Self::StandardInput => f.write_str("fd:0"),
+/// Everything to listen on: what is open already, and the addresses that are still to be opened.
+#[derive(Debug)]
+pub(crate) struct Sockets {
+    /// Socket files, and what we were started with: open once, shared by all processes.
+    pub(crate) opened: Vec<Opened>,
+    /// `HOST:PORT`: opened by each process for itself.
+    pub(crate) tcp: Vec<(Protocol, String)>,
+}
+
+impl Sockets {
+    /// Opens the socket files of `endpoints` and takes over the sockets this process was started with; HTTP on
+    /// `default` where there is nothing else.
+    pub(crate) fn open(endpoints: &[Endpoint], default: &str) -> Result<Self> {
+        let mut opened = from_service_manager()?;
+        match standard_input()? {
+            Some(socket) => opened.push(socket),
+            None => ensure!(
+                !endpoints.contains(&Endpoint::FastCgi(FastCgiEndpoint::StandardInput)),
+                "standard input is not a listening socket"
+            ),
         }
+        let mut tcp = Vec::new();
+        for endpoint in endpoints {
+            match endpoint {
+                Endpoint::Http(address) => tcp.push((Protocol::Http, address.clone())),
+                Endpoint::FastCgi(FastCgiEndpoint::Tcp(address)) => tcp.push((Protocol::FastCgi, address.clone())),
+                Endpoint::FastCgi(FastCgiEndpoint::Unix(file)) => {
+                    opened.push(open_socket_file(Protocol::FastCgi, file)?);
+                }
+                // One of those above.
+                Endpoint::FastCgi(FastCgiEndpoint::StandardInput) => {}
+            }
+        }
+        if opened.is_empty() && tcp.is_empty() {
+            tcp.push((Protocol::Http, default.to_owned()));
+        }
+        Ok(Self { opened, tcp })
     }
+}
+
+/// Whether a web server started this process: then it also decides how many there are.
+pub(crate) fn started_by_web_server() -> bool {
+    matches!(standard_input(), Ok(Some(_)))
 }
 
 #[cfg(test)]

@@ -12,13 +12,14 @@ mod component;
 mod diagnostics;
 mod directories;
 mod engine;
+mod fastcgi;
 mod guest_log;
 mod instance;
 mod limits;
-#[cfg_attr(not(test), expect(dead_code, reason = "served in the next step"))]
 mod listen;
 mod logging;
 mod outbound;
+mod percent;
 mod projects;
 mod request_span;
 mod server;

@@ -1,22 +1,31 @@
-//! The HTTP/1.1 listener: accepts connections, within limits, until it is asked to stop.
+//! The listeners: they accept connections, within limits, until they are asked to stop, and speak HTTP/1.1 or FastCGI.
 
 mod answer;
 mod connection;
-mod http;
+mod mount;
+mod refusal;
+mod request;
 
-use std::net::SocketAddr;
+use std::convert::Infallible;
+use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Semaphore;
 use tracing::{debug, warn};
 
-use self::connection::Guarded;
+pub(crate) use self::answer::AnswerBody;
+pub(crate) use self::connection::Guarded;
+pub(crate) use self::mount::parse_script_name;
+pub(crate) use self::refusal::Refusal;
+pub(crate) use self::request::Carrier;
 use crate::access_log::AccessLog;
 use crate::app::Loader;
+use crate::fastcgi;
+use crate::listen::{Client, Opened, Protocol};
 use crate::projects::Apps;
 use crate::shutdown::Stop;
 
@@ -49,6 +58,8 @@ pub(crate) struct Server {
     pub(crate) access: AccessLog,
     /// Pass on what a client says about the proxies before us.
     pub(crate) trust_forwarded: bool,
+    /// The mount point, `/proxy`, where a web server tells none; empty at the root.
+    pub(crate) script_name: String,
     in_flight: Arc<Semaphore>,
     queued: AtomicUsize,
     next_id: AtomicU64,
@@ -61,6 +72,7 @@ impl Server {
         limits: ServerLimits,
         access: AccessLog,
         trust_forwarded: bool,
+        script_name: String,
     ) -> Self {
         // Ids of two processes, or of one before and after a restart, should differ in one log.
         let since_epoch = std::time::SystemTime::now()
@@ -76,19 +88,22 @@ impl Server {
             limits,
             access,
             trust_forwarded,
+            script_name,
         }
     }
 }
 
-/// Binds `address` (`HOST:PORT`, port 0 for any free one).
-pub(crate) async fn bind(address: &str) -> Result<TcpListener> {
-    TcpListener::bind(address)
-        .await
-        .with_context(|| format!("failed to listen on `{address}`"))
-}
-
 /// Accepts connections until `stop`. Connections that are open then finish their request.
-pub(crate) async fn serve(server: Arc<Server>, listener: TcpListener, connections: Arc<Semaphore>, mut stop: Stop) {
+pub(crate) async fn serve(
+    server: Arc<Server>,
+    listener: Opened,
+    connections: Arc<Semaphore>,
+    mut stop: Stop,
+) -> io::Result<()> {
+    // Whoever looks for us finds nobody, once nobody accepts.
+    let Opened { listener, file: _file } = listener;
+    let protocol = listener.protocol;
+    let listener = listener.accepting()?;
     loop {
         // Without a free place we do not accept: clients wait in the kernel's queue rather than in our memory.
         let (permit, accepted) = tokio::select! {
@@ -96,16 +111,27 @@ pub(crate) async fn serve(server: Arc<Server>, listener: TcpListener, connection
                 let permit = Arc::clone(&connections).acquire_owned().await;
                 (permit, listener.accept().await)
             } => both,
-            () = stop.requested() => return,
+            () = stop.requested() => return Ok(()),
         };
         // The semaphore is never closed.
-        let Ok(permit) = permit else { return };
+        let Ok(permit) = permit else { return Ok(()) };
         match accepted {
-            Ok((stream, peer)) => {
+            Ok(client) => {
                 let server = Arc::clone(&server);
                 let stop = stop.clone();
                 tokio::spawn(async move {
-                    serve_connection(server, stream, peer, stop).await;
+                    match (protocol, client) {
+                        (Protocol::Http, Client::Tcp(stream, peer)) => {
+                            serve_http(server, stream, Some(peer), stop).await;
+                        }
+                        (Protocol::Http, Client::Unix(stream)) => serve_http(server, stream, None, stop).await,
+                        (Protocol::FastCgi, Client::Tcp(stream, _web_server)) => {
+                            fastcgi::serve_connection(server, stream, stop).await;
+                        }
+                        (Protocol::FastCgi, Client::Unix(stream)) => {
+                            fastcgi::serve_connection(server, stream, stop).await;
+                        }
+                    }
                     drop(permit);
                 });
             }
@@ -118,9 +144,10 @@ pub(crate) async fn serve(server: Arc<Server>, listener: TcpListener, connection
     }
 }
 
-async fn serve_connection(server: Arc<Server>, stream: TcpStream, peer: SocketAddr, mut stop: Stop) {
-    // The answer of a cached tile is one small write; Nagle would hold back its tail.
-    let _ = stream.set_nodelay(true);
+async fn serve_http<S>(server: Arc<Server>, stream: S, peer: Option<IpAddr>, mut stop: Stop)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let limits = &server.limits;
     let guarded = Guarded::new(stream, limits.write_timeout);
     let mut http = hyper::server::conn::http1::Builder::new();
@@ -137,7 +164,11 @@ async fn serve_connection(server: Arc<Server>, stream: TcpStream, peer: SocketAd
         hyper::service::service_fn(move |request| {
             let server = Arc::clone(&server);
             let stop = stop.clone();
-            async move { server.answer(request, peer, stop).await }
+            let carrier = Carrier {
+                client: peer,
+                ..Carrier::default()
+            };
+            async move { Ok::<_, Infallible>(server.answer(request, carrier, stop).await) }
         })
     };
     let connection = http.serve_connection(hyper_util::rt::TokioIo::new(guarded), service);
@@ -150,6 +181,6 @@ async fn serve_connection(server: Arc<Server>, stream: TcpStream, peer: SocketAd
         }
     };
     if let Err(error) = ended {
-        debug!(%peer, %error, "a connection ended with an error");
+        debug!(?peer, %error, "a connection ended with an error");
     }
 }

@@ -2,11 +2,11 @@
 //!
 //! Instances come and go with page tables; threads of one process wait for each other there, processes do not (the
 //! numbers are in docs/performance.md). Each worker has its own listening socket on the same address (`SO_REUSEPORT`)
-//! and serves with one thread. The supervisor holds the addresses, starts workers that end unexpectedly anew, and passes
-//! signals on.
+//! and serves with one thread; sockets that cannot be opened twice (files, those we were started with) the supervisor
+//! hands over. The supervisor holds the addresses, starts workers that end unexpectedly anew, and passes signals on.
 //!
-//! A worker's standard input is a socket to the supervisor: one byte says "I am listening", its end says that the
-//! supervisor is gone.
+//! A worker's standard input is a socket to the supervisor: the listening sockets come through it, one byte says "I am
+//! listening", its end says that the supervisor is gone.
 
 use std::ffi::OsString;
 use std::io::{Read as _, Write as _};
@@ -18,12 +18,13 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use rustix::process::{Pid, Signal, kill_process};
-use tokio::net::{TcpListener, TcpSocket};
+use tokio::net::TcpSocket;
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use tracing::{error, info, warn};
 
+use crate::listen::{Listener, Opened, Protocol, Sockets, hand_over, take_over};
 use crate::shutdown::Signals;
 
 /// Holds the addresses for a worker; set by the supervisor alone.
@@ -35,16 +36,35 @@ const BACKLOG: u32 = 1024;
 /// Pause before a worker that ended is replaced, so that one that cannot start does not use up the machine.
 const RESTART_PAUSE: Duration = Duration::from_secs(1);
 
+/// What is spoken on an address.
+pub(crate) type Address = (Protocol, SocketAddr);
+
 /// The addresses this process was told to serve by its supervisor; `None` in any other process.
-pub(crate) fn assigned() -> Result<Option<Vec<SocketAddr>>> {
+pub(crate) fn assigned() -> Result<Option<Vec<Address>>> {
     let Some(text) = std::env::var_os(ADDRESSES) else {
         return Ok(None);
     };
     let text = text.to_string_lossy();
-    let parsed = text.split(',').map(str::parse).collect::<Result<Vec<_>, _>>();
-    Ok(Some(parsed.with_context(|| {
-        format!("`{ADDRESSES}` is not a list of addresses: `{text}`")
-    })?))
+    let parsed: Option<Vec<Address>> = text.split_terminator(',').map(parse_address).collect();
+    let parsed = parsed.with_context(|| format!("`{ADDRESSES}` is not a list of addresses: `{text}`"))?;
+    Ok(Some(parsed))
+}
+
+fn parse_address(text: &str) -> Option<Address> {
+    let (protocol, address) = text.split_once('=')?;
+    let protocol = match protocol {
+        "http" => Protocol::Http,
+        "fastcgi" => Protocol::FastCgi,
+        _ => return None,
+    };
+    Some((protocol, address.parse().ok()?))
+}
+
+fn write_address((protocol, address): Address) -> String {
+    match protocol {
+        Protocol::Http => format!("http={address}"),
+        Protocol::FastCgi => format!("fastcgi={address}"),
+    }
 }
 
 /// A socket on `address` that shares it with other processes; it takes no connections before `listen`.
@@ -62,10 +82,11 @@ fn shared_socket(address: SocketAddr) -> Result<TcpSocket> {
     Ok(socket)
 }
 
-/// A worker's listener.
-pub(crate) fn listen(address: SocketAddr) -> Result<TcpListener> {
+/// A worker's own listener.
+pub(crate) fn listen((protocol, address): Address) -> Result<Listener> {
     shared_socket(address)?
         .listen(BACKLOG)
+        .and_then(|socket| Listener::tcp(protocol, socket))
         .with_context(|| format!("failed to listen on `{address}`"))
 }
 
@@ -82,6 +103,11 @@ impl Supervised {
         Ok(Self {
             line: UnixStream::from(descriptor),
         })
+    }
+
+    /// The listeners all workers share.
+    pub(crate) fn listeners(&self) -> Result<Vec<Listener>> {
+        take_over(&self.line).context("failed to take over the sockets of the supervisor")
     }
 
     /// Tells the supervisor that connections are accepted. From now on this process ends when the supervisor does.
@@ -101,18 +127,18 @@ impl Supervised {
     }
 }
 
-/// Starts `count` workers on `addresses` (`HOST:PORT`), calls `announce` with each address once they listen, and
-/// supervises them until a signal ends it.
+/// Starts `count` workers on `sockets`, calls `announce` with each address once they listen, and supervises them until a
+/// signal ends it.
 pub(crate) async fn supervise(
     count: usize,
-    addresses: &[String],
+    sockets: Sockets,
     shutdown_timeout: Duration,
-    announce: impl Fn(SocketAddr) -> Result<()>,
+    announce: impl Fn(&str) -> Result<()>,
 ) -> Result<()> {
     let signals = Signals::catch()?;
     // Never listens; keeps a port that was chosen by the system from being given to anyone else.
     let mut held = Vec::new();
-    for address in addresses {
+    for (protocol, address) in &sockets.tcp {
         let resolved: Vec<SocketAddr> = tokio::net::lookup_host(address.as_str())
             .await
             .with_context(|| format!("failed to listen on `{address}`"))?
@@ -121,22 +147,33 @@ pub(crate) async fn supervise(
             .first()
             .with_context(|| format!("failed to listen on `{address}`: unknown host"))?;
         ensure_free(*first)?;
-        held.push(shared_socket(*first)?);
+        let socket = shared_socket(*first)?;
+        held.push((*protocol, socket));
     }
-    let bound = held.iter().map(TcpSocket::local_addr).collect::<Result<Vec<_>, _>>()?;
-    let list = bound.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+    let bound = held
+        .iter()
+        .map(|(protocol, socket)| Ok((*protocol, socket.local_addr()?)))
+        .collect::<Result<Vec<Address>>>()?;
+    let addresses: Vec<String> = bound.iter().copied().map(write_address).collect();
+    let task = Task {
+        addresses: addresses.join(","),
+        opened: sockets.opened,
+    };
 
     let mut workers = Vec::new();
     for _ in 0..count {
-        workers.push(Worker::start(&list)?);
+        workers.push(Worker::start(&task)?);
     }
     for worker in &mut workers {
         worker.wait_until_ready().await?;
     }
-    for address in bound {
-        announce(address)?;
+    for (protocol, address) in bound {
+        announce(&protocol.at(address))?;
     }
-    run(workers, &list, signals, shutdown_timeout).await
+    for opened in &task.opened {
+        announce(&opened.listener.address()?)?;
+    }
+    run(workers, task, signals, shutdown_timeout).await
 }
 
 /// With `SO_REUSEPORT` two servers of one user could share a port by mistake, each getting half of the requests.
@@ -156,7 +193,14 @@ fn ensure_free(address: SocketAddr) -> Result<()> {
     Ok(())
 }
 
-async fn run(workers: Vec<Worker>, list: &str, signals: Signals, shutdown_timeout: Duration) -> Result<()> {
+/// What every worker is given.
+struct Task {
+    /// For [`ADDRESSES`].
+    addresses: String,
+    opened: Vec<Opened>,
+}
+
+async fn run(workers: Vec<Worker>, task: Task, signals: Signals, shutdown_timeout: Duration) -> Result<()> {
     let mut hangup = signal(SignalKind::hangup())?;
     let (mut running, mut pids) = (JoinSet::new(), Vec::new());
     for worker in workers {
@@ -174,7 +218,7 @@ async fn run(workers: Vec<Worker>, list: &str, signals: Signals, shutdown_timeou
                 error!(pid = pid.as_raw_nonzero(), "a worker ended unexpectedly, starting another");
                 pids.retain(|other| *other != pid);
                 tokio::time::sleep(RESTART_PAUSE).await;
-                let worker = Worker::start(list)?;
+                let worker = Worker::start(&task)?;
                 pids.push(worker.pid);
                 running.spawn(worker.wait());
             }
@@ -184,6 +228,7 @@ async fn run(workers: Vec<Worker>, list: &str, signals: Signals, shutdown_timeou
         }
     }
     info!("stopping: waiting for the workers");
+    drop(task);
     send(&pids, Signal::TERM);
     let all = async { while running.join_next().await.is_some() {} };
     tokio::select! {
@@ -214,17 +259,18 @@ struct Worker {
 
 impl Worker {
     /// Runs this program again, with the same arguments.
-    fn start(addresses: &str) -> Result<Self> {
+    fn start(task: &Task) -> Result<Self> {
         let (ours, theirs) = UnixStream::pair()?;
         let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
         let child = Command::new(std::env::current_exe()?)
             .args(arguments)
-            .env(ADDRESSES, addresses)
+            .env(ADDRESSES, &task.addresses)
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             // Ctrl-C in a terminal goes to a whole group; the workers are to hear of it from us, once.
             .process_group(0)
             .spawn()
             .context("failed to start a worker")?;
+        hand_over(&ours, task.opened.iter().map(|opened| &opened.listener)).context("a worker ended at once")?;
         let id = child.id().context("a worker ended at once")?;
         let pid = Pid::from_raw(i32::try_from(id)?).context("a process id is not 0")?;
         Ok(Self {

@@ -37,7 +37,7 @@ fn help_of_serve_states_defaults_and_signals() {
     let output = mapproxy(&["serve", "--help"]);
     assert!(output.status.success());
     for expected in [
-        "[default: 127.0.0.1:8080]",
+        "[default: 127.0.0.1:8080, unless FastCGI is served]",
         "--request-timeout",
         "--max-memory",
         "--projects",

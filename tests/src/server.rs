@@ -6,6 +6,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -82,9 +83,25 @@ pub struct Builder {
     binary: PathBuf,
     arguments: Vec<OsString>,
     environment: Vec<(String, String)>,
+    http: bool,
+    stdin: Option<OwnedFd>,
 }
 
 impl Builder {
+    /// Serves FastCGI alone: no HTTP listener is asked for.
+    #[must_use]
+    pub fn without_http(mut self) -> Self {
+        self.http = false;
+        self
+    }
+
+    /// Standard input of the server.
+    #[must_use]
+    pub fn stdin(mut self, stdin: impl Into<OwnedFd>) -> Self {
+        self.stdin = Some(stdin.into());
+        self
+    }
+
     /// Adds an argument of `mapproxy serve`.
     #[must_use]
     pub fn arg(mut self, argument: impl AsRef<OsStr>) -> Self {
@@ -124,10 +141,10 @@ impl Builder {
     /// Starts the server on a free port and waits until it listens.
     pub async fn start(self) -> Result<Server> {
         let mut command = Command::new(&self.binary);
-        command
-            .arg("serve")
-            .args(&self.arguments)
-            .args(["--listen", "127.0.0.1:0"]);
+        command.arg("serve").args(&self.arguments);
+        if self.http {
+            command.args(["--listen", "127.0.0.1:0"]);
+        }
         // Proxies of the machine that runs the tests have nothing to do with servers on this machine.
         for name in [
             "http_proxy",
@@ -145,7 +162,7 @@ impl Builder {
         };
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
-            .stdin(Stdio::null())
+            .stdin(self.stdin.map_or_else(Stdio::null, Stdio::from))
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true);
@@ -157,9 +174,13 @@ impl Builder {
         log.follow(child.stderr.take().context("stderr is piped")?);
 
         tokio::select! {
-            line = log.wait("listening on http://") => {
+            line = log.wait(if self.http { "listening on http://" } else { "listening on " }) => {
                 let line = line?;
-                let address = line.rsplit('/').next().unwrap_or_default().trim().parse()?;
+                let address = if self.http {
+                    line.rsplit('/').next().unwrap_or_default().trim().parse()?
+                } else {
+                    SocketAddr::from(([0; 4], 0))
+                };
                 Ok(Server { child, address, log })
             }
             status = child.wait() => {
@@ -207,9 +228,12 @@ impl Server {
             binary: binary()?,
             arguments: Vec::new(),
             environment: Vec::new(),
+            http: true,
+            stdin: None,
         })
     }
 
+    /// Where it serves HTTP; port 0 where it does not.
     pub fn address(&self) -> SocketAddr {
         self.address
     }

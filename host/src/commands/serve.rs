@@ -1,7 +1,6 @@
 //! `mapproxy serve`.
 
 use std::io::Write as _;
-use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -20,23 +19,32 @@ use crate::cli::{ComponentArgs, ServeArgs};
 use crate::component;
 use crate::engine::{self, EngineLimits};
 use crate::instance::Guests;
+use crate::listen::{self, Endpoint, Listener, Opened, Sockets};
 use crate::outbound::{Outbound, OutboundLimits};
 use crate::projects::{Apps, Projects};
 use crate::server::{self, Server, ServerLimits};
 use crate::shutdown::{self, Signals};
-use crate::workers::{self, Supervised};
+use crate::workers::{self, Address, Supervised};
 
 /// Instances beside those of requests in flight: configurations being compiled.
 const SPARE_INSTANCES: usize = 8;
+
+/// Where HTTP is served, where nothing else is asked for.
+const DEFAULT_ADDRESS: &str = "127.0.0.1:8080";
 
 /// Runs until a signal ends it.
 pub(crate) fn serve(args: &ServeArgs, component: &ComponentArgs) -> Result<ExitCode> {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let max_in_flight = args.max_in_flight.unwrap_or_else(|| (64 * processors).min(1024)).max(1);
-    let workers = args.workers.unwrap_or(processors).clamp(1, max_in_flight);
     raise_open_files();
 
-    let role = match workers::assigned()? {
+    let assigned = workers::assigned()?;
+    let default_workers = match &assigned {
+        None if listen::started_by_web_server() => 1,
+        _ => processors,
+    };
+    let workers = args.workers.unwrap_or(default_workers).clamp(1, max_in_flight);
+    let role = match assigned {
         Some(addresses) => Role::Worker(addresses),
         None if workers > 1 => Role::Supervisor,
         None => Role::Alone,
@@ -65,28 +73,36 @@ pub(crate) fn serve(args: &ServeArgs, component: &ComponentArgs) -> Result<ExitC
         }
         match &role {
             Role::Supervisor => {
-                workers::supervise(workers, &args.listen, args.shutdown_timeout, announce).await?;
+                let sockets = Sockets::open(&endpoints(args), DEFAULT_ADDRESS)?;
+                workers::supervise(workers, sockets, args.shutdown_timeout, announce).await?;
             }
             Role::Alone => {
-                let mut listeners = Vec::new();
-                for address in &args.listen {
-                    listeners.push(server::bind(address).await?);
+                let Sockets { opened, tcp } = Sockets::open(&endpoints(args), DEFAULT_ADDRESS)?;
+                let mut listeners = opened;
+                for (protocol, address) in tcp {
+                    let socket = TcpListener::bind(&address)
+                        .await
+                        .and_then(|socket| Listener::tcp(protocol, socket))
+                        .with_context(|| format!("failed to listen on `{address}`"))?;
+                    listeners.push(socket.into());
                 }
-                let bound = listeners
+                let addresses = listeners
                     .iter()
-                    .map(TcpListener::local_addr)
-                    .collect::<Result<Vec<_>, _>>();
-                let bound = bound.context("failed to read the address of a listener")?;
+                    .map(|opened| opened.listener.address())
+                    .collect::<Result<Vec<_>, _>>()
+                    .context("failed to read the address of a listener")?;
                 run(args, Arc::clone(&server), listeners, || {
-                    bound.into_iter().try_for_each(announce)
+                    addresses.iter().try_for_each(|address| announce(address))
                 })
                 .await?;
             }
             Role::Worker(addresses) => {
                 let supervisor = Supervised::connect()?;
-                let listeners = addresses
-                    .iter()
-                    .map(|address| workers::listen(*address))
+                let shared = supervisor.listeners()?;
+                let own = addresses.iter().map(|address| workers::listen(*address));
+                let listeners = own
+                    .chain(shared.into_iter().map(Ok))
+                    .map(|listener| listener.map(Opened::from))
                     .collect::<Result<_>>()?;
                 run(args, Arc::clone(&server), listeners, || supervisor.ready()).await?;
             }
@@ -109,7 +125,7 @@ enum Role {
     /// Starts others that serve.
     Supervisor,
     /// Serves the addresses a supervisor named.
-    Worker(Vec<SocketAddr>),
+    Worker(Vec<Address>),
 }
 
 /// The server of one of `workers` processes.
@@ -150,7 +166,15 @@ fn server(args: &ServeArgs, component: &ComponentArgs, max_in_flight: usize, wor
         limits,
         access,
         !args.no_forwarded_headers,
+        args.script_name.clone().unwrap_or_default(),
     ))
+}
+
+/// What the command line says to listen on.
+fn endpoints(args: &ServeArgs) -> Vec<Endpoint> {
+    let http = args.listen.iter().cloned().map(Endpoint::Http);
+    let fastcgi = args.fastcgi.iter().cloned().map(Endpoint::FastCgi);
+    http.chain(fastcgi).collect()
 }
 
 fn apps(args: &ServeArgs, workers: usize) -> Result<Apps> {
@@ -176,7 +200,7 @@ fn apps(args: &ServeArgs, workers: usize) -> Result<Apps> {
 async fn run(
     args: &ServeArgs,
     server: Arc<Server>,
-    listeners: Vec<TcpListener>,
+    listeners: Vec<Opened>,
     ready: impl FnOnce() -> Result<()>,
 ) -> Result<()> {
     // Before anyone hears of us: whoever does may send a signal at once.
@@ -185,12 +209,12 @@ async fn run(
     let (stopper, stop) = shutdown::channel();
     let connections = Arc::new(Semaphore::new(server.limits.max_connections));
     for listener in listeners {
-        tokio::spawn(server::serve(
-            Arc::clone(&server),
-            listener,
-            Arc::clone(&connections),
-            stop.clone(),
-        ));
+        let serving = server::serve(Arc::clone(&server), listener, Arc::clone(&connections), stop.clone());
+        tokio::spawn(async move {
+            if let Err(error) = serving.await {
+                error!(%error, "failed to listen");
+            }
+        });
     }
     drop(stop);
     tokio::spawn(reload_on_hangup(server, hangup));
@@ -199,12 +223,13 @@ async fn run(
     Ok(())
 }
 
-/// The line that people and scripts wait for.
-fn announce(address: SocketAddr) -> Result<()> {
+/// The line that people and scripts wait for. A web server that starts us may have closed standard output.
+fn announce(address: &str) -> Result<()> {
     let mut out = std::io::stdout().lock();
-    writeln!(out, "listening on http://{address}")
-        .and_then(|()| out.flush())
-        .context("failed to write to stdout")?;
+    let written = writeln!(out, "listening on {address}").and_then(|()| out.flush());
+    if !listen::started_by_web_server() {
+        written.context("failed to write to stdout")?;
+    }
     info!(%address, "listening");
     Ok(())
 }

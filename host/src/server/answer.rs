@@ -59,7 +59,7 @@ impl Drop for Running {
 }
 
 /// A body for hyper, counted for the access log.
-pub(super) struct AnswerBody {
+pub(crate) struct AnswerBody {
     kind: Kind,
     entry: Option<Box<Entry>>,
 }

@@ -1,33 +1,32 @@
 //! One request: checked, routed to its application, run in an instance, answered.
 
-use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::error::Error;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Poll;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName, HeaderValue, RETRY_AFTER};
-use http::uri::PathAndQuery;
-use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
-use http_body::Body as _;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName, HeaderValue};
+use http::uri::Scheme;
+use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
+use http_body::Body;
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
-use hyper::body::Incoming;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::{Instant, timeout, timeout_at};
-use tracing::{error, warn};
+use tracing::error;
 use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 
 use super::Server;
 use super::answer::{self, AnswerBody, Running, Streaming};
+use super::mount::{self, SCRIPT_NAME};
+use super::refusal::Refusal;
 use crate::app::App;
 use crate::instance::{Answer, Failure};
 use crate::projects::Route;
 use crate::request_span::{RequestSpan, in_span};
 use crate::shutdown::Stop;
-
-const SCRIPT_NAME: HeaderName = HeaderName::from_static("x-script-name");
 
 /// What a reverse proxy tells about the request it got.
 const FORWARDED: [HeaderName; 7] = [
@@ -40,20 +39,35 @@ const FORWARDED: [HeaderName; 7] = [
     HeaderName::from_static("x-forwarded-proto"),
 ];
 
+/// What a listener knows of a request beside what is in it.
+#[derive(Debug, Default)]
+pub(crate) struct Carrier {
+    /// Who asks, where that is known.
+    pub(crate) client: Option<IpAddr>,
+    /// The client's connection is encrypted.
+    pub(crate) https: bool,
+    /// The mount point a web server told us apart from the headers: what a client says about it is dropped.
+    pub(crate) mount: Option<String>,
+}
+
 impl Server {
-    /// Answers `request`. Never fails: whatever goes wrong is an answer too.
-    pub(super) async fn answer(
+    /// Answers `request`, whatever protocol it came with. Never fails: whatever goes wrong is an answer too.
+    pub(crate) async fn answer<B>(
         self: Arc<Self>,
-        request: Request<Incoming>,
-        peer: SocketAddr,
+        request: Request<B>,
+        carrier: Carrier,
         stop: Stop,
-    ) -> Result<Response<AnswerBody>, Infallible> {
+    ) -> Response<AnswerBody>
+    where
+        B: Body<Data = Bytes>,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let started = Instant::now();
-        let mut entry = self.access.begin(id, peer, &request);
+        let mut entry = self.access.begin(id, carrier.client, &request);
         let span = RequestSpan::new(id, &request);
         let answer = async {
-            let answer = self.run(request, started, stop, &span).await;
+            let answer = self.run(request, carrier, started, stop, &span).await;
             answer.unwrap_or_else(Refusal::into_response)
         };
         let answer = Arc::clone(&span).scope(answer).await;
@@ -61,28 +75,38 @@ impl Server {
         if let Some(entry) = &mut entry {
             entry.status = answer.status();
         }
-        Ok(answer.map(|body| body.logged(entry)))
+        answer.map(|body| body.logged(entry))
     }
 
-    async fn run(
+    async fn run<B>(
         self: &Arc<Self>,
-        request: Request<Incoming>,
+        request: Request<B>,
+        carrier: Carrier,
         started: Instant,
         stop: Stop,
         span: &Arc<RequestSpan>,
-    ) -> Result<Response<AnswerBody>, Refusal> {
+    ) -> Result<Response<AnswerBody>, Refusal>
+    where
+        B: Body<Data = Bytes>,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
         let deadline = started + self.limits.request_timeout;
         let head_only = request.method() == Method::HEAD;
-        let request = self.accept(request).await?;
-        let base = script_name(request.headers());
-        let route = timeout_at(deadline, self.apps.route(request.uri().path(), &base, &self.loader)).await;
+        let request = self.accept(request, carrier).await?;
+        let mounted = mount::script_name(request.headers());
+        let path = mount::behind(request.uri().path(), &mounted);
+        let route = timeout_at(deadline, self.apps.route(path, &mounted, &self.loader)).await;
         let (app, prefix_len) = match route.map_err(|_elapsed| Refusal::Deadline)? {
             Route::App { app, prefix_len } => (app, prefix_len),
             Route::Index(page) => return Ok(html(StatusCode::OK, page)),
             Route::NotFound => return Err(Refusal::NotFound),
             Route::Broken(page) => return Ok(html(StatusCode::INTERNAL_SERVER_ERROR, page)),
         };
-        let request = mount(request, prefix_len)?;
+        let request = if mounted.is_empty() && prefix_len == 0 {
+            request
+        } else {
+            mount::enter(request, &mounted, prefix_len)?
+        };
         let permit = timeout_at(deadline, self.admit())
             .await
             .map_err(|_elapsed| Refusal::Busy)??;
@@ -119,7 +143,11 @@ impl Server {
     }
 
     /// Checks what a client sent and reads its body: a slow client must not hold an instance.
-    async fn accept(&self, request: Request<Incoming>) -> Result<Request<Full<Bytes>>, Refusal> {
+    async fn accept<B>(&self, request: Request<B>, carrier: Carrier) -> Result<Request<Full<Bytes>>, Refusal>
+    where
+        B: Body<Data = Bytes>,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
         let limits = &self.limits;
         let target_len = request.uri().path_and_query().map_or(0, |path| path.as_str().len());
         if target_len > limits.max_uri {
@@ -157,6 +185,15 @@ impl Server {
             for name in &FORWARDED {
                 parts.headers.remove(name);
             }
+        }
+        if let Some(mount) = carrier.mount {
+            parts.headers.remove(SCRIPT_NAME);
+            insert_mount(&mut parts.headers, &mount)?;
+        } else if !parts.headers.contains_key(SCRIPT_NAME) {
+            insert_mount(&mut parts.headers, &self.script_name)?;
+        }
+        if carrier.https {
+            parts.extensions.insert(Scheme::HTTPS);
         }
         Ok(Request::from_parts(parts, Full::new(body)))
     }
@@ -226,43 +263,12 @@ impl Drop for Queued<'_> {
     }
 }
 
-fn script_name(headers: &HeaderMap) -> String {
-    let value = headers
-        .get(SCRIPT_NAME)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
-    let value = value.trim().trim_end_matches('/');
-    if value.is_empty() || value.starts_with('/') {
-        value.to_owned()
-    } else {
-        format!("/{value}")
+fn insert_mount(headers: &mut HeaderMap, mount: &str) -> Result<(), Refusal> {
+    if !mount.is_empty() {
+        let value = HeaderValue::try_from(mount).map_err(|_invalid| Refusal::BadRequest("the path is not valid"))?;
+        headers.insert(SCRIPT_NAME, value);
     }
-}
-
-/// Takes the mount point off the path and adds it to the script name, as WSGI does it.
-fn mount(mut request: Request<Full<Bytes>>, prefix_len: usize) -> Result<Request<Full<Bytes>>, Refusal> {
-    if prefix_len == 0 {
-        return Ok(request);
-    }
-    let bad = |_error| Refusal::BadRequest("the path is not valid");
-    let (prefix, rest) = request
-        .uri()
-        .path()
-        .split_at_checked(prefix_len)
-        .ok_or(Refusal::NotFound)?;
-    let rest = if rest.is_empty() { "/" } else { rest };
-    let target = match request.uri().query() {
-        Some(query) => format!("{rest}?{query}"),
-        None => rest.to_owned(),
-    };
-    let script_name = format!("{}{prefix}", script_name(request.headers()));
-    let script_name =
-        HeaderValue::try_from(script_name).map_err(|_invalid| Refusal::BadRequest("the path is not valid"))?;
-    let mut parts = request.uri().clone().into_parts();
-    parts.path_and_query = Some(PathAndQuery::try_from(target).map_err(bad)?);
-    *request.uri_mut() = Uri::from_parts(parts).map_err(|_invalid| Refusal::BadRequest("the path is not valid"))?;
-    request.headers_mut().insert(SCRIPT_NAME, script_name);
-    Ok(request)
+    Ok(())
 }
 
 async fn finish(
@@ -298,91 +304,4 @@ async fn finish(
         }
     };
     Ok(Response::from_parts(head, body))
-}
-
-/// An answer that comes from the host, not from a guest.
-#[derive(Debug)]
-enum Refusal {
-    BadRequest(&'static str),
-    NotFound,
-    SlowBody,
-    BodyTooLarge,
-    UriTooLong,
-    NoAnswer,
-    Busy,
-    Deadline,
-    Failed(Failure),
-}
-
-impl Refusal {
-    fn into_response(self) -> Response<AnswerBody> {
-        let (status, text) = match &self {
-            Self::BadRequest(text) => (StatusCode::BAD_REQUEST, *text),
-            Self::NotFound => (StatusCode::NOT_FOUND, "not found"),
-            Self::SlowBody => (
-                StatusCode::REQUEST_TIMEOUT,
-                "the body of the request did not arrive in time",
-            ),
-            Self::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "the body of the request is too large"),
-            Self::UriTooLong => (StatusCode::URI_TOO_LONG, "the URL is too long"),
-            Self::NoAnswer | Self::Failed(_) if !self.is_deadline() => (
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "internal error; the log of the server tells more",
-            ),
-            Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "the server is busy, try again later"),
-            Self::Deadline | Self::NoAnswer | Self::Failed(_) => {
-                (StatusCode::SERVICE_UNAVAILABLE, "the request took too long")
-            }
-        };
-        if matches!(self, Self::Busy) {
-            in_span(|| warn!("too many requests in flight and waiting"));
-        }
-        let mut response = Response::new(AnswerBody::whole(format!("{text}\n").into()));
-        *response.status_mut() = status;
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-        if matches!(self, Self::Busy) {
-            headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
-        }
-        if matches!(self, Self::BodyTooLarge | Self::SlowBody) {
-            // The rest of the body is still on its way; reading it to the end would be what the limit is there against.
-            headers.insert(CONNECTION, HeaderValue::from_static("close"));
-        }
-        response
-    }
-
-    fn is_deadline(&self) -> bool {
-        matches!(self, Self::Failed(Failure::Deadline))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn mounting() {
-        let check = |uri: &str, prefix: &str, client: Option<&str>, expect: (&str, &str)| {
-            let mut request = Request::get(uri).body(Full::default()).unwrap();
-            if let Some(value) = client {
-                request
-                    .headers_mut()
-                    .insert(SCRIPT_NAME, HeaderValue::from_str(value).unwrap());
-            }
-            let request = mount(request, prefix.len()).unwrap();
-            let target = request.uri().path_and_query().unwrap().as_str().to_owned();
-            let name = request
-                .headers()
-                .get(SCRIPT_NAME)
-                .map_or("", |value| value.to_str().unwrap());
-            assert_eq!((target.as_str(), name), expect, "{uri}");
-        };
-        check("/service?a=b", "", None, ("/service?a=b", ""));
-        check("/service", "", Some("/maps"), ("/service", "/maps"));
-        check("/roads/service?a=b", "/roads", None, ("/service?a=b", "/roads"));
-        check("/roads", "/roads", None, ("/", "/roads"));
-        check("/roads?a", "/roads", None, ("/?a", "/roads"));
-        check("/roads/", "/roads", Some("maps/"), ("/", "/maps/roads"));
-        check("http://host/roads/x", "/roads", Some("/maps"), ("/x", "/maps/roads"));
-    }
 }
