@@ -281,7 +281,10 @@ fn start(request: &HttpRequest, url: &str) -> Result<FutureIncomingResponse, Htt
     let (scheme, authority, path) =
         redirect::split(url).ok_or_else(|| invalid("expected `http://…` or `https://…`"))?;
     let fields = Fields::new();
-    for (name, value) in &request.headers.0 {
+    // What is meant for one server is told to no other, wherever it redirects to.
+    let is_same = redirect::split(&request.url).is_some_and(|asked| (asked.0, asked.1) == (scheme, authority));
+    let is_secret = |name: &str| name.eq_ignore_ascii_case("authorization") || name.eq_ignore_ascii_case("cookie");
+    for (name, value) in request.headers.0.iter().filter(|(name, _)| is_same || !is_secret(name)) {
         fields
             .append(name, value.as_bytes())
             .map_err(|error| HttpFailure::Connection {

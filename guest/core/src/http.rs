@@ -25,6 +25,16 @@ impl Headers {
             .map(|(_, v)| v.as_str())
     }
 
+    /// All values of that name, in order.
+    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        let named = self.0.iter().filter(move |(n, _)| n.eq_ignore_ascii_case(name));
+        named.map(|(_, v)| v.as_str())
+    }
+
+    pub fn contains(&self, name: &str) -> bool {
+        self.get(name).is_some()
+    }
+
     /// Replaces every value of that name.
     pub fn set(&mut self, name: &str, value: impl Into<String>) {
         self.0.retain(|(n, _)| !n.eq_ignore_ascii_case(name));

@@ -150,7 +150,8 @@ impl CacheMapLayer {
         )?;
         // In true colour, a transparent map of a transparent cache has alpha even where every pixel is opaque: clients
         // count on it. (A palette has it in its colours.)
-        let raster = if query.transparent && options.is_transparent() && options.png_colors() == 0 {
+        let has_alpha = options.is_transparent() && *manager.format() != ImageFormat::JPEG;
+        let raster = if query.transparent && has_alpha && options.png_colors() == 0 {
             raster.into_rgba()
         } else {
             raster

@@ -12,6 +12,7 @@ mod map_layer;
 
 mod memory;
 mod path;
+mod rescale;
 mod seeding;
 mod sweep;
 mod tile;

@@ -876,3 +876,53 @@ fn a_hit_does_not_build_the_sources() {
     assert!(world.load(0, 0, 3).unwrap().is_some());
     assert!(matches!(world.load(1, 0, 3), Err(LayerError::NotSupported { .. })));
 }
+
+/// Stores the tile `z/x/y`.
+fn put(world: &World, tile: &str, color: [u8; 4]) {
+    let path = format!("/cache/{tile}.png");
+    world.memory.insert(&path, &png((256, 256), color), UnixTime(1.0));
+}
+
+#[test]
+fn missing_tiles_are_made_from_a_coarser_level() {
+    for keep in [false, true] {
+        let world = World::with(|cache, _| {
+            cache.sources = CacheSources::Layers(Vec::new());
+            cache.upscale_tiles = 2;
+            cache.cache_rescaled_tiles = keep;
+        });
+        put(&world, "1/1/1", RED);
+        let tile = world.load(5, 5, 3).unwrap().expect("two levels above is one");
+        let raster = tile.image.unwrap().into_raster().unwrap();
+        assert_eq!(raster.size(), (256, 256));
+        assert!(world.load(0, 0, 3).unwrap().is_none(), "above that one is nothing");
+        assert!(world.load(13, 13, 4).unwrap().is_none(), "three levels are too many");
+        let expect: &[&str] = if keep {
+            &["1/1/1.png", "2/2/2.png", "3/5/5.png"]
+        } else {
+            &["1/1/1.png"]
+        };
+        assert_eq!(world.stored(), expect);
+    }
+}
+
+#[test]
+fn missing_tiles_are_made_from_a_finer_level() {
+    let world = World::with(|cache, _| {
+        cache.sources = CacheSources::Layers(Vec::new());
+        cache.downscale_tiles = 1;
+    });
+    put(&world, "3/4/5", RED);
+    assert!(world.load(2, 2, 2).unwrap().is_some());
+    assert!(world.load(3, 3, 2).unwrap().is_none());
+    assert!(world.load(1, 1, 1).unwrap().is_none(), "two levels are too many");
+    assert_eq!(world.stored().len(), 1, "rescaled tiles are not kept unless wanted");
+}
+
+#[test]
+fn sources_come_before_rescaled_tiles() {
+    let world = World::with(|cache, _| cache.upscale_tiles = 3);
+    put(&world, "1/1/1", [0, 0, 255, 255]);
+    world.load(4, 4, 3).unwrap().unwrap();
+    assert_eq!(world.memory.asked_urls().len(), 1);
+}

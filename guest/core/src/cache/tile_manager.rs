@@ -173,7 +173,36 @@ impl TileManager {
         tiles: &[Option<TileCoord>],
         dimensions: &Dimensions,
     ) -> Result<Vec<Option<Tile>>, LayerError> {
-        let dimensions = &*self.own_dimensions(dimensions)?;
+        let dimensions = self.own_dimensions(dimensions)?;
+        self.load_from_levels(tiles, &dimensions, self.rescale_levels())
+    }
+
+    /// The same, with the dimensions that count; tiles of which nothing is known are made from those of at most `levels`
+    /// other levels.
+    pub(super) fn load_from_levels(
+        &self,
+        tiles: &[Option<TileCoord>],
+        dimensions: &Dimensions,
+        levels: u32,
+    ) -> Result<Vec<Option<Tile>>, LayerError> {
+        let mut found = self.load_or_make(tiles, dimensions)?;
+        if levels > 0 {
+            for (slot, coord) in found.iter_mut().zip(tiles) {
+                if slot.is_none()
+                    && let Some(coord) = coord.filter(|coord| self.exists(*coord))
+                {
+                    *slot = self.rescaled(coord, dimensions, levels)?;
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    fn load_or_make(
+        &self,
+        tiles: &[Option<TileCoord>],
+        dimensions: &Dimensions,
+    ) -> Result<Vec<Option<Tile>>, LayerError> {
         let no_sources = self.has_no_sources();
         let limit = self.stale_limit();
         let mut found: Vec<Option<Tile>> = Vec::with_capacity(tiles.len());

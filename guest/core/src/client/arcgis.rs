@@ -72,7 +72,7 @@ impl ArcgisRequests {
         let (width, height) = query.size;
         let x = query.bbox.minx + query.pos.0 * query.bbox.width() / f64::from(width);
         let y = query.bbox.maxy - query.pos.1 * query.bbox.height() / f64::from(height);
-        params.set("geometry", [x, y].map(python_float).join(","));
+        params.set("geometry", format!("{x:.6},{y:.6}"));
         params.set("geometryType", "esriGeometryPoint");
         params.set("imageDisplay", format!("{width},{height},96"));
         params.set("mapExtent", corners(query.bbox));

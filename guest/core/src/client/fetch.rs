@@ -10,6 +10,8 @@ use crate::lock::{FileLock, LockError, acquire_slot, try_acquire_slot};
 use crate::platform::Platform;
 use crate::query::MapQuery;
 
+use super::session;
+
 type Answer = Result<HttpReply, HttpFailure>;
 type Map = Result<Option<MapImage>, LayerError>;
 
@@ -54,7 +56,46 @@ pub fn finish_plans(
 }
 
 /// Sends requests at once, those of limited sources when they have a place; answers in the order of the requests.
+/// Servers that ask for credentials are asked again with them.
 pub fn send_all(
+    platform: &Rc<dyn Platform>,
+    mut requests: Vec<Upstream>,
+    parallel: usize,
+    heartbeat: &mut dyn FnMut(),
+) -> Vec<Answer> {
+    if requests.iter().all(|upstream| upstream.session.is_none()) {
+        return exchange(platform, requests, parallel, heartbeat);
+    }
+    for upstream in &mut requests {
+        session::prepare(platform.as_ref(), upstream);
+    }
+    let mut answers = exchange(platform, requests.clone(), parallel, heartbeat);
+    let (mut positions, mut again) = (Vec::new(), Vec::new());
+    for (position, (answer, mut upstream)) in answers.iter().zip(requests).enumerate() {
+        let (Some(session), Ok(reply)) = (upstream.session.clone(), answer) else {
+            continue;
+        };
+        session::remember(platform.as_ref(), &session, &upstream.request.url, reply);
+        if let Some(answer) = session::authorization(platform.as_ref(), &session, &upstream.request, reply) {
+            upstream.request.headers.set("Authorization", answer);
+            session::prepare(platform.as_ref(), &mut upstream);
+            positions.push((position, session, upstream.request.url.clone()));
+            again.push(upstream);
+        }
+    }
+    let second = exchange(platform, again, parallel, heartbeat);
+    for ((position, session, url), answer) in positions.into_iter().zip(second) {
+        if let Ok(reply) = &answer {
+            session::remember(platform.as_ref(), &session, &url, reply);
+        }
+        if let Some(first) = answers.get_mut(position) {
+            *first = answer;
+        }
+    }
+    answers
+}
+
+fn exchange(
     platform: &Rc<dyn Platform>,
     requests: Vec<Upstream>,
     parallel: usize,

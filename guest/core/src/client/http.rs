@@ -4,13 +4,11 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use md5::{Digest as _, Md5};
 
 use crate::config::model::{Application, OnErrorRule, Source, SourceHttp};
 use crate::http::{Headers, HttpFailure, HttpReply, HttpRequest, PostBody};
-use crate::layer::{LayerError, Slots, Upstream};
+use crate::layer::{LayerError, Session, Slots, Upstream};
 
 const USER_AGENT: &str = concat!("mapproxy.wasm/", env!("CARGO_PKG_VERSION"));
 
@@ -35,6 +33,17 @@ impl SourceClient {
         }
     }
 
+    /// For what no source stands behind: static legends.
+    pub fn without_source(http: &SourceHttp, application: &Application) -> Self {
+        Self {
+            http: Rc::new(http.clone()),
+            on_error: Rc::from([]),
+            concurrent_requests: 0,
+            lock_dir: application.lock_dir.as_str().into(),
+            max_body: usize::try_from(application.max_upstream_bytes).unwrap_or(usize::MAX),
+        }
+    }
+
     /// A request for `url`, which is percent-encoded and has no credentials.
     pub fn request(&self, url: String, post: Option<PostBody>) -> Upstream {
         let mut headers = Headers::default();
@@ -42,14 +51,17 @@ impl SourceClient {
         for (name, value) in &self.http.headers {
             headers.set(name, value.as_str());
         }
-        if let Some((user, password)) = &self.http.credentials {
-            headers.set(
-                "Authorization",
-                format!("Basic {}", STANDARD.encode(format!("{user}:{password}"))),
-            );
-        }
+        let base = format!("{}/{:x}", self.lock_dir, Md5::digest(netloc(&url)));
+        let has_session = self.http.credentials.is_some() || self.http.manage_cookies;
+        let session = has_session.then(|| {
+            Rc::new(Session {
+                credentials: self.http.credentials.clone(),
+                cookies: self.http.manage_cookies,
+                base: base.clone(),
+            })
+        });
         let slots = (self.concurrent_requests > 0).then(|| Slots {
-            base: format!("{}/{:x}.lck", self.lock_dir, Md5::digest(netloc(&url))),
+            base: format!("{base}.lck"),
             count: self.concurrent_requests,
         });
         let timeout = Duration::try_from_secs_f64(self.http.timeout_s).unwrap_or(Duration::from_mins(1));
@@ -62,6 +74,7 @@ impl SourceClient {
                 max_body: self.max_body,
             },
             slots,
+            session,
         }
     }
 
@@ -175,7 +188,11 @@ mod tests {
     fn requests_carry_headers_credentials_and_limits() {
         let upstream = client(Vec::new(), true).request("http://example.org:8080/service?a=b".to_owned(), None);
         let headers = &upstream.request.headers;
-        assert_eq!(headers.get("authorization"), Some("Basic dXNlcjpwYXNz"));
+        // not before the server asks for it
+        assert_eq!(headers.get("authorization"), None);
+        let session = upstream.session.unwrap();
+        assert_eq!(session.credentials, Some(("user".to_owned(), "pass".to_owned())));
+        assert_eq!(session.base, "/locks/851c11cb64a3122868bb61b46f70d871");
         assert_eq!(headers.get("x-key"), Some("a"));
         assert!(
             headers

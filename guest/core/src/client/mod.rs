@@ -3,6 +3,7 @@
 mod arcgis;
 mod fetch;
 mod http;
+mod session;
 mod tile;
 mod wms;
 

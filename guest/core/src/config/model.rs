@@ -66,6 +66,8 @@ pub struct WmsService {
     pub concurrent_layer_renderer: u32,
     pub strict: bool,
     pub attribution: Option<String>,
+    /// `globals.http`: how the servers of static legends are asked
+    pub http: SourceHttp,
     pub md: ServiceMetadata,
     pub inspire_md: Option<InspireMetadata>,
 }

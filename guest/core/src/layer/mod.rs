@@ -16,7 +16,7 @@ mod warp;
 pub use error::LayerError;
 pub use info::{FeatureInfo, InfoKind};
 pub use limited::{LimitedLayer, ResolutionConditional, SrsConditional};
-pub use plan::{PendingMap, Plan, Slots, Upstream};
+pub use plan::{PendingMap, Plan, Session, Slots, Upstream};
 pub use warp::{Place, warp_image, warp_tiles};
 
 /// Something that answers map queries.

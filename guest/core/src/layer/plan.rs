@@ -5,6 +5,8 @@
 //! [`Plan`]; `client::get_maps` collects the requests of all layers of a map (or of all sources of several meta
 //! tiles), sends them together, and hands the answers back.
 
+use std::rc::Rc;
+
 use crate::http::{HttpFailure, HttpReply, HttpRequest};
 use crate::image::MapImage;
 
@@ -15,6 +17,7 @@ use super::LayerError;
 pub struct Upstream {
     pub request: HttpRequest,
     pub slots: Option<Slots>,
+    pub session: Option<Rc<Session>>,
 }
 
 /// `concurrent_requests` of a source: counted over all instances and processes with lock files.
@@ -23,6 +26,17 @@ pub struct Slots {
     /// path of the lock files without the number at their end
     pub base: String,
     pub count: u32,
+}
+
+/// What lasts between the requests to a server, see `client/session.rs`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    /// user and password, for when the server asks for them
+    pub credentials: Option<(String, String)>,
+    /// cookies are kept and sent (`manage_cookies`)
+    pub cookies: bool,
+    /// path of the files in which it is kept, without what tells them apart
+    pub base: String,
 }
 
 /// How a layer comes to its map.

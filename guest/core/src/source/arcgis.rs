@@ -11,6 +11,7 @@ use crate::platform::Platform;
 use crate::query::{InfoQuery, MapQuery};
 use crate::srs::{PreferredSrs, Srs, best_srs};
 
+use super::position::in_srs;
 use super::upstream_map::{Asked, UpstreamMap};
 
 /// Asks an ArcGIS REST service.
@@ -98,7 +99,8 @@ impl MapLayer for ArcgisMapSource {
         if !self.featureinfo {
             return Ok(None);
         }
-        let url = self.requests.info(query);
+        let srs = best_srs(&query.srs, &self.supported_srs, &self.preferred).unwrap_or(&query.srs);
+        let url = self.requests.info(&in_srs(query, srs)?);
         let upstream = self.client.request(url.clone(), None);
         let missing = || {
             Err(HttpFailure::Incomplete {
@@ -130,11 +132,6 @@ impl MapLayer for ArcgisMapSource {
 
     fn res_range(&self) -> Option<ResRange> {
         self.source.res_range
-    }
-
-    /// Single tiles are asked for, as MapProxy does.
-    fn supports_meta_tiles(&self) -> bool {
-        false
     }
 
     fn as_any(&self) -> &dyn std::any::Any {

@@ -4,6 +4,7 @@ mod arcgis;
 mod debug;
 mod error;
 mod legend;
+mod position;
 mod tile;
 mod upstream_map;
 mod wms;

@@ -51,6 +51,9 @@ impl PendingMap for UpstreamMap {
         };
         let reply = replies.into_iter().next().unwrap_or_else(missing);
         match self.client.judge(&self.url, reply) {
+            Ok(reply) if self.kind == "tile" && is_empty_image(&reply) => {
+                error_image(&EMPTY_TILE, &self.query).map(Some)
+            }
             Ok(reply) if is_image(&reply) => self.map_of(reply).map(Some),
             // Only of a tile server MapProxy takes this for an error of HTTP, which `on_error` may replace.
             Ok(reply) if self.kind == "tile" => self.replacement(self.no_image(&reply)).map(Some),
@@ -64,6 +67,23 @@ fn claims_to_be_image(reply: &HttpReply) -> bool {
     let content_type = reply.headers.get("content-type");
     content_type.is_none_or(|content_type| content_type.trim_start().starts_with("image/"))
 }
+
+/// Some tile servers answer so where they have nothing. MapProxy keeps and serves the empty file.
+fn is_empty_image(reply: &HttpReply) -> bool {
+    reply.body.is_empty()
+        && reply
+            .headers
+            .get("content-type")
+            .is_some_and(|content_type| content_type.trim_start().starts_with("image/"))
+}
+
+/// What stands for an empty answer of a tile server.
+const EMPTY_TILE: OnErrorRule = OnErrorRule {
+    status: None,
+    response: None,
+    cache: true,
+    authorize_stale: false,
+};
 
 /// Whether an answer says that it is an image, and begins like one.
 fn is_image(reply: &HttpReply) -> bool {

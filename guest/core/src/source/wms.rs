@@ -11,6 +11,7 @@ use crate::query::{InfoQuery, LegendQuery, MapQuery};
 use crate::srs::{BBox, PreferredSrs, Srs, best_srs};
 
 use super::legend;
+use super::position::in_srs;
 use super::upstream_map::{Asked, UpstreamMap};
 
 /// Asks a WMS.
@@ -143,38 +144,6 @@ impl WmsMapSource {
             asked,
         }))
     }
-
-    /// The point in a system that the source supports.
-    fn info_query(&self, query: &InfoQuery) -> Result<InfoQuery, LayerError> {
-        let srs = self.asked_srs(&query.srs);
-        if *srs == query.srs {
-            // by the code of the request, not by the one listed (unlike maps)
-            return Ok(query.clone());
-        }
-        let (width, height) = (f64::from(query.size.0), f64::from(query.size.1));
-        let x = query.bbox.minx + query.pos.0 / width * query.bbox.width();
-        let y = query.bbox.maxy - query.pos.1 / height * query.bbox.height();
-        let bbox = query.srs.transform_bbox(srs, query.bbox)?;
-        let size = (
-            query.size.0,
-            (bbox.height() / bbox.width() * width).clamp(1.0, 1e6) as u32,
-        );
-        let outside = || LayerError::InvalidBBox {
-            message: "could not transform the position".to_owned(),
-        };
-        let (x, y) = query.srs.transform_point(srs, x, y).ok_or_else(outside)?;
-        let pos = (
-            ((x - bbox.minx) / bbox.width() * width).round_ties_even(),
-            ((bbox.maxy - y) / bbox.height() * f64::from(size.1)).round_ties_even(),
-        );
-        Ok(InfoQuery {
-            bbox,
-            size,
-            srs: srs.clone(),
-            pos,
-            ..query.clone()
-        })
-    }
 }
 
 /// The pixel that is asked about.
@@ -229,7 +198,7 @@ impl MapLayer for WmsMapSource {
         if !self.wms.featureinfo || !self.source.coverage.as_ref().is_none_or(covered) {
             return Ok(None);
         }
-        let query = self.info_query(query)?;
+        let query = in_srs(query, self.asked_srs(&query.srs))?;
         let format = self.wms.featureinfo_format.as_deref();
         let request = self.requests.info(&query, self.wms.query_layers.as_deref(), format);
         let url = request.url.clone();

@@ -103,7 +103,9 @@ impl Resolver<'_, '_> {
                 let directory = text(store, "directory").map(|path| self.path(&path));
                 format!("{}/tile_locks", directory.unwrap_or_else(|| self.cache_dir(node)))
             });
-        self.needs.directory(&tile_lock_dir, true);
+        if !flag(node, "disable_storage").unwrap_or(false) {
+            self.needs.directory(&tile_lock_dir, true);
+        }
         let (coverage, coverage_problem) = match limit {
             Ok(coverage) => (coverage, None),
             Err(message) => (None, Some(message)),
@@ -395,6 +397,14 @@ impl Resolver<'_, '_> {
         let global = |key: &str, global: &Option<Node>| store.get(key).cloned().or_else(|| global.clone());
         let directory_permissions = global("directory_permissions", &self.globals.directory_permissions);
         let file_permissions = global("file_permissions", &self.globals.file_permissions);
+        for permissions in [&directory_permissions, &file_permissions].into_iter().flatten() {
+            self.findings
+                .warn(
+                    permissions.at,
+                    "permissions have no effect: a component cannot set them",
+                )
+                .expect("files and directories get those of the umask of the host");
+        }
         let file = FileCache {
             directories,
             layout: match text(store, "directory_layout").as_deref() {
@@ -444,6 +454,14 @@ impl Resolver<'_, '_> {
                 self.findings
                     .error(time.at, format!("`{written}` is no time"))
                     .expect("expected a time such as `2010-10-21T12:35:00`");
+            }
+            if seconds.is_some() {
+                self.findings
+                    .warn(
+                        time.at,
+                        "the time is read as UTC, where MapProxy takes it for local time",
+                    )
+                    .expect("a component does not know the time zone");
             }
             return seconds.map(RefreshBefore::Time);
         }

@@ -81,8 +81,10 @@ pub(super) fn resolve(
         ..
     } = resolver;
     let application = globals.application(&services);
-    needs.directory(&application.base_dir, true);
-    needs.directory(&application.lock_dir, true);
+    if needs.writes() {
+        needs.directory(&application.base_dir, true);
+        needs.directory(&application.lock_dir, true);
+    }
 
     let mut builder = CompiledBuilder::new();
     builder.add(Kind::Application, "", &application);

@@ -73,6 +73,11 @@ impl Needs {
         *self.directories.entry(path.to_owned()).or_default() |= writable;
     }
 
+    /// Whether anything is written at all.
+    pub(super) fn writes(&self) -> bool {
+        self.directories.values().any(|writable| *writable)
+    }
+
     /// A server that is asked, with how its certificate is checked. The stricter of two wishes counts.
     pub(super) fn origin(
         &mut self,

@@ -131,6 +131,10 @@ impl Resolver<'_, '_> {
                 .and_then(Node::as_f64)
                 .map_or(1, |number| number.max(1.0) as u32),
             strict: flag(node, "strict").unwrap_or(false),
+            http: self.source_http(&Node {
+                value: Value::Null,
+                at: node.at,
+            }),
             attribution: node
                 .get("attribution")
                 .and_then(|attribution| text(attribution, "text")),

@@ -146,6 +146,9 @@ impl Resolver<'_, '_> {
                 .map_or(self.globals.concurrent_requests, |number| number.max(0.0) as u32),
             coverage,
         };
+        if source.concurrent_requests > 0 || source.http.credentials.is_some() || source.http.manage_cookies {
+            self.needs.directory(&self.globals.lock_dir, true);
+        }
         let extent = source
             .coverage
             .as_ref()
@@ -186,6 +189,10 @@ impl Resolver<'_, '_> {
         if let Some(url) = &legendurl {
             self.legend_needs(url, place(opts, "legendurl"), node);
         }
+        let legendgraphic = flag(opts, "legendgraphic").unwrap_or(false);
+        if legendgraphic {
+            self.needs.directory(&self.globals.base_dir, true);
+        }
         let wms = WmsSource {
             url,
             version: version(&text(opts, "version").unwrap_or_default()).unwrap_or(WmsVersion::V111),
@@ -203,7 +210,7 @@ impl Resolver<'_, '_> {
             featureinfo_xslt: self.stylesheet(opts, "featureinfo_xslt"),
             featureinfo_out_format: text(opts, "featureinfo_out_format"),
             query_layers: text(opts, "query_layers"),
-            legendgraphic: flag(opts, "legendgraphic").unwrap_or(false),
+            legendgraphic,
             legendurl,
         };
         (Ok(wms), credentials)
@@ -397,8 +404,14 @@ impl Resolver<'_, '_> {
             self.needs.directory(crate::config::load::directory_of(&path), false);
             return;
         }
+        self.needs.directory(&self.globals.base_dir, true);
         match Url::parse(url) {
-            Ok(url) => self.source_origin(&url, at, owner),
+            Ok(url) => {
+                if url.credentials.is_some() {
+                    self.needs.directory(&self.globals.lock_dir, true);
+                }
+                self.source_origin(&url, at, owner);
+            }
             Err(problem) => {
                 self.findings
                     .warn(at, problem)
@@ -415,7 +428,7 @@ impl Resolver<'_, '_> {
     }
 
     /// `http` of a source over `globals.http`, key by key; headers replace each other as a whole.
-    fn source_http(&self, node: &Node) -> SourceHttp {
+    pub(super) fn source_http(&self, node: &Node) -> SourceHttp {
         let get = |key: &str| {
             node.get("http")
                 .and_then(|http| http.get(key))

@@ -21,7 +21,7 @@ pub(in crate::service) fn tile_answer(
 ) -> Result<Response, LayerError> {
     let tile = manager.load_tile(coord, dimensions)?;
     let Some((image, tile)) = tile.and_then(|mut tile| Some((tile.image.take()?, tile))) else {
-        return empty_tile(context, manager.grid().tile_size());
+        return empty_tile(context, manager);
     };
     let options = image.options.clone();
     let bytes = image.into_bytes(&options)?;
@@ -40,8 +40,10 @@ pub(in crate::service) fn tile_answer(
     ))
 }
 
-fn empty_tile(context: &Context<'_>, (width, height): (u32, u32)) -> Result<Response, LayerError> {
+fn empty_tile(context: &Context<'_>, manager: &TileManager) -> Result<Response, LayerError> {
+    let (width, height) = manager.grid().tile_size();
     let options = ImageOptions {
+        paletted: manager.image_options().paletted,
         transparent: Some(true),
         ..ImageOptions::new(ImageFormat::PNG)
     };

@@ -70,6 +70,14 @@ pub(super) fn service() -> WmsService {
         concurrent_layer_renderer: 1,
         strict: false,
         attribution: None,
+        http: crate::config::model::SourceHttp {
+            timeout_s: 60.0,
+            method: crate::config::model::HttpMethod::Auto,
+            headers: Vec::new(),
+            credentials: None,
+            hide_error_details: false,
+            manage_cookies: false,
+        },
         md: ServiceMetadata {
             title: "Maps <of> \"everything\" & more ☃".to_owned(),
             abstract_text: Some("All of it.".to_owned()),

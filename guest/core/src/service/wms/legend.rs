@@ -2,13 +2,13 @@
 //! (Behaviour section 2.7; MapProxy: `service/wms.py`, `image/merge.py` `concat_legends`.)
 
 use std::rc::Rc;
-use std::time::Duration;
 
 use md5::{Digest as _, Md5};
 
 use crate::assemble::WmsLayer;
-use crate::config::model::{WmsService, WmsVersion};
-use crate::http::{Headers, HttpRequest, Response};
+use crate::client::{SourceClient, send_all};
+use crate::config::model::{SourceHttp, WmsService, WmsVersion};
+use crate::http::{HttpFailure, Response};
 use crate::image::{ImageFormat, ImageOptions, Layer, MapImage, MapImageError, merge, peek_format, peek_size};
 use crate::layer::{FeatureInfo, InfoKind, LayerError};
 use crate::query::LegendQuery;
@@ -19,9 +19,6 @@ use super::error::WmsError;
 use super::formats::find_format;
 use super::layers::expand;
 use super::map::image_format;
-
-/// How long the server of a static legend may take.
-const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Answers GetLegendGraphic.
 pub(super) fn get_legend_graphic(
@@ -35,7 +32,7 @@ pub(super) fn get_legend_graphic(
         .assembly
         .wms_layer(name)?
         .ok_or_else(|| WmsRequestError::UnknownLayer { name: name.clone() })?;
-    let legends = legends(context, &layer, request)?;
+    let legends = legends(context, service, &layer, request)?;
     if legends.is_empty() {
         return Err(WmsRequestError::NoLegend { name: name.clone() }.into());
     }
@@ -71,9 +68,14 @@ fn is_json(format: &str) -> bool {
 }
 
 /// Bottom first, as the sources are.
-fn legends(context: &Context<'_>, layer: &Rc<WmsLayer>, request: &GetLegendGraphic) -> Result<Vec<MapImage>, WmsError> {
+fn legends(
+    context: &Context<'_>,
+    service: &WmsService,
+    layer: &Rc<WmsLayer>,
+    request: &GetLegendGraphic,
+) -> Result<Vec<MapImage>, WmsError> {
     if let Some(url) = &layer.conf.legendurl {
-        return Ok(vec![static_legend(context, url)?]);
+        return Ok(vec![static_legend(context, service, url)?]);
     }
     let query = LegendQuery {
         format: request.format.clone(),
@@ -82,7 +84,7 @@ fn legends(context: &Context<'_>, layer: &Rc<WmsLayer>, request: &GetLegendGraph
     let mut found = Vec::new();
     for leaf in expand(&|name: &str| context.assembly.wms_layer(name), layer)? {
         match &leaf.conf.legendurl {
-            Some(url) => found.push(static_legend(context, url)?),
+            Some(url) => found.push(static_legend(context, service, url)?),
             None => {
                 for source in &leaf.sources {
                     found.extend(source.get_legends(&query)?);
@@ -139,7 +141,7 @@ fn stored_path(context: &Context<'_>, url: &str) -> String {
 }
 
 /// `legendurl` of a layer, from its server once and from then on from the disk.
-fn static_legend(context: &Context<'_>, url: &str) -> Result<MapImage, LayerError> {
+fn static_legend(context: &Context<'_>, service: &WmsService, url: &str) -> Result<MapImage, LayerError> {
     let files = context.platform.files();
     if let Some(path) = url.strip_prefix("file://") {
         return Ok(image_of(files.read(path)?.0));
@@ -148,19 +150,20 @@ fn static_legend(context: &Context<'_>, url: &str) -> Result<MapImage, LayerErro
     if let Ok((data, _)) = files.read(&path) {
         return Ok(image_of(data));
     }
-    let request = HttpRequest {
-        url: url.to_owned(),
-        post: None,
-        headers: Headers::default(),
-        timeout: TIMEOUT,
-        max_body: usize::try_from(context.application.max_upstream_bytes).unwrap_or(usize::MAX),
+    let (url, credentials) = without_credentials(url);
+    let http = SourceHttp {
+        credentials,
+        ..service.http.clone()
     };
-    let reply = context
-        .platform
-        .http()
-        .send(&request)
-        .map_err(|failure| LayerError::upstream(url, &failure, true))?;
-    if reply.status != 200 || peek_format(&reply.body).is_none() {
+    let client = SourceClient::without_source(&http, context.application);
+    let missing = || {
+        Err(HttpFailure::Incomplete {
+            reason: "the request was not sent".to_owned(),
+        })
+    };
+    let reply = send_all(context.platform, vec![client.request(url.clone(), None)], 1, &mut || {});
+    let reply = client.judge(&url, reply.into_iter().next().unwrap_or_else(missing))?;
+    if peek_format(&reply.body).is_none() {
         let message = format!("no image returned from legendurl (status {})", reply.status);
         return Err(LayerError::Source {
             message,
@@ -171,6 +174,22 @@ fn static_legend(context: &Context<'_>, url: &str) -> Result<MapImage, LayerErro
         log::error!("legend not stored: {error}");
     }
     Ok(image_of(reply.body))
+}
+
+/// The URL of a server, and the user and password it may have.
+fn without_credentials(url: &str) -> (String, Option<(String, String)>) {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return (url.to_owned(), None);
+    };
+    let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    let Some((user, host)) = authority.rsplit_once('@') else {
+        return (url.to_owned(), None);
+    };
+    let (name, password) = user.split_once(':').unwrap_or((user, ""));
+    (
+        format!("{scheme}://{host}{path}"),
+        Some((name.to_owned(), password.to_owned())),
+    )
 }
 
 fn image_of(data: Vec<u8>) -> MapImage {

@@ -311,6 +311,8 @@ fn limited(extent: &MapExtent, entry: &BBoxSrs) -> Option<Edges> {
     let bbox = match entry.bbox {
         None if is_own => extent.bbox,
         None => extent.bbox_in(&entry.srs).ok()?,
+        // what has no extent of its own is everywhere where one may ask
+        Some(limit) if *extent == world() => limit,
         Some(limit) if is_own => extent.bbox.intersection(&limit)?,
         Some(limit) => {
             let wgs84 = Srs::wgs84();
