@@ -5,6 +5,9 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
+# where Debian has web servers
+export PATH := $(PATH):/usr/sbin
+
 target := $(or $(CARGO_TARGET_DIR),target)
 component := $(target)/wasm32-wasip2/component/mapproxy.wasm
 demo := guest/core/demo
@@ -93,6 +96,9 @@ data: ## fetch the data of the sample WMS and the OGC schemas
 # what tests call
 tools:
 	@$(call with_tool,xmllint,libxml2-utils)
+	@$(call with_tool,nginx,nginx-light)
+	@$(call with_tool,lighttpd,lighttpd)
+	@test -e /usr/lib/apache2/modules/mod_fcgid.so || { $(call with_tool,mod_fcgid,apache2 libapache2-mod-fcgid); }
 
 target:
 	@rustup target list --installed 2> /dev/null | grep -q wasm32-wasip2 || rustup target add wasm32-wasip2

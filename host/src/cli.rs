@@ -106,7 +106,7 @@ pub(crate) struct ServeArgs {
 
     /// Serve FastCGI to a web server on `unix:PATH[,mode=0660][,group=NAME]`, `tcp:HOST:PORT` or `fd:0`; may be repeated.
     ///
-    /// A listening socket on standard input is served without being asked for: lighttpd's `bin-path`, mod_fcgid and
+    /// A listening socket on standard input is served without being asked for: lighttpd's `bin-path`, `mod_fcgid` and
     /// spawn-fcgi start programs so. So are sockets of systemd's socket units: FastCGI on socket files, HTTP on others,
     /// unless `FileDescriptorName=` says `http` or `fastcgi`.
     #[arg(long, value_name = "ENDPOINT")]

@@ -7,3 +7,4 @@ pub mod sample;
 pub mod schemas;
 pub mod server;
 pub mod site;
+pub mod webserver;

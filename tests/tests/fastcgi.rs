@@ -119,7 +119,10 @@ async fn maps_are_served_below_the_mount_point() -> Result<()> {
     );
     assert_eq!(
         tile.body(),
-        server.get("/tms/1.0.0/cached/GLOBAL_WEBMERCATOR/2/1/1.png").await?.body()
+        server
+            .get("/tms/1.0.0/cached/GLOBAL_WEBMERCATOR/2/1/1.png")
+            .await?
+            .body()
     );
     let etag = header(&tile, "etag");
     let unchanged = ask(
@@ -390,12 +393,7 @@ async fn a_socket_file_is_there_while_its_server_is() -> Result<()> {
         let arguments = ["--fastcgi", &endpoint, "--workers", workers];
         let start = async || {
             let server = Server::hostile(&hostile.config())?;
-            arguments
-                .iter()
-                .fold(server, |server, argument| server.arg(argument))
-                .without_http()
-                .start()
-                .await
+            arguments.iter().fold(server, Builder::arg).without_http().start().await
         };
         let mut server = start().await?;
         let mode = std::fs::metadata(hostile.socket())?.permissions().mode();
@@ -450,7 +448,7 @@ async fn workers_share_a_socket_file() -> Result<()> {
     Ok(())
 }
 
-/// As spawn-fcgi, lighttpd and mod_fcgid do it.
+/// As spawn-fcgi, lighttpd and Apache's `mod_fcgid` do it.
 #[tokio::test]
 async fn a_listening_socket_on_standard_input() -> Result<()> {
     let hostile = Hostile::new()?;

@@ -354,13 +354,11 @@ impl Body for Stdin {
             return Poll::Ready((!complete).then_some(Err(Incomplete)));
         };
         if let Some(remaining) = self.remaining {
-            match remaining.checked_sub(bytes.len() as u64) {
-                Some(rest) => self.remaining = Some(rest),
-                None => {
-                    self.ended = true;
-                    return Poll::Ready(Some(Err(Incomplete)));
-                }
-            }
+            let Some(rest) = remaining.checked_sub(bytes.len() as u64) else {
+                self.ended = true;
+                return Poll::Ready(Some(Err(Incomplete)));
+            };
+            self.remaining = Some(rest);
         }
         Poll::Ready(Some(Ok(Frame::data(bytes))))
     }
@@ -381,6 +379,7 @@ impl Body for Stdin {
 #[cfg(test)]
 mod tests {
     use http::HeaderValue;
+    use http_body_util::Collected;
 
     use super::*;
 
@@ -419,7 +418,7 @@ mod tests {
                 sender.send(None).unwrap();
             }
             drop(sender);
-            let body = body.collect().await.ok().map(|body| body.to_bytes());
+            let body = body.collect().await.ok().map(Collected::to_bytes);
             assert_eq!(
                 body.as_deref(),
                 expect.map(str::as_bytes),

@@ -5,7 +5,7 @@
 //!
 //! | set up as | `REQUEST_URI` | `SCRIPT_NAME` | `PATH_INFO` |
 //! |---|---|---|---|
-//! | nginx split by hand or by `fastcgi_split_path_info`, lighttpd, mod_fcgid | `/proxy/service?..` | `/proxy` | `/service` |
+//! | nginx split by hand or by `fastcgi_split_path_info`, lighttpd, `mod_fcgid` | `/proxy/service?..` | `/proxy` | `/service` |
 //! | nginx without a split, Apache's plain `ProxyPass` | `/proxy/service?..` | `/proxy/service` | not sent |
 //! | nginx split by hand, for `/proxy` itself | `/proxy` | empty | empty |
 //!
@@ -218,7 +218,8 @@ impl Target {
     fn new(mount: &[u8], rest: &[u8], query: Option<&[u8]>) -> Self {
         let mount = encode(mount, b"%");
         let mut uri = mount.clone();
-        if !rest.starts_with(b"/") && !(rest.is_empty() && uri.starts_with('/')) {
+        let complete = rest.starts_with(b"/") || (rest.is_empty() && !mount.is_empty());
+        if !complete {
             uri.push('/');
         }
         uri.push_str(&encode(rest, b"%!$&'()*;="));
@@ -266,7 +267,11 @@ impl Split {
 /// The mount point in `path`, as `SCRIPT_NAME` and `PATH_INFO` tell it; `None` where they speak of another path.
 fn mount_in(path: &[u8], script_name: &[u8], path_info: Option<&[u8]>) -> Option<Split> {
     match path_info {
-        Some(path_info) if !path_info.is_empty() => mount_ahead_of(path, path_info),
+        Some(path_info) if !path_info.is_empty() => mount_ahead_of(path, path_info).or_else(|| {
+            // nginx, where the path is split by hand, encodes it again.
+            let decoded: Vec<u8> = decode(path_info).map(|(byte, _at)| byte).collect();
+            mount_ahead_of(path, &decoded)
+        }),
         // Without `PATH_INFO` a script name that is the whole path has swallowed it; empty ones say nothing at all.
         None if decode(path).map(|(byte, _at)| byte).eq(script_name.iter().copied()) => Some(Split::ROOT),
         _ if script_name.is_empty() => Some(Split::ROOT),

@@ -8,7 +8,7 @@ use rustix::net::sockopt::{socket_acceptconn, socket_domain};
 
 use super::{Listener, Opened, Protocol};
 
-/// The first descriptor systemd passes on (sd_listen_fds(3)).
+/// The first descriptor systemd passes on (`sd_listen_fds(3)`).
 const FIRST_DESCRIPTOR: RawFd = 3;
 
 /// Our standard input, where it is a listening socket (FastCGI specification, section 2.2).

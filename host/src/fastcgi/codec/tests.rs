@@ -51,10 +51,10 @@ fn events(input: &[u8], step: usize) -> Result<Vec<Event>, Malformed> {
     Ok(events)
 }
 
-fn check(input: &[Vec<u8>], expect: Result<Vec<Event>, Malformed>) {
+fn check(input: &[Vec<u8>], expect: &Result<Vec<Event>, Malformed>) {
     let input = input.concat();
     for step in [1, 3, 8, 1000] {
-        assert_eq!(events(&input, step), expect, "in steps of {step}");
+        assert_eq!(&events(&input, step), expect, "in steps of {step}");
     }
 }
 
@@ -75,7 +75,7 @@ fn a_request() {
             raw(PARAMS, 1, &[], 0),
             raw(STDIN, 1, &[], 0),
         ],
-        Ok(vec![Event::Request(FIRST, owned(&pairs)), Event::StdinEnd]),
+        &Ok(vec![Event::Request(FIRST, owned(&pairs)), Event::StdinEnd]),
     );
     // Parameters may be cut anywhere, also within a length.
     let bytes = params(&with_long);
@@ -91,7 +91,7 @@ fn a_request() {
             raw(STDIN, 300, b"more", 0),
             raw(STDIN, 300, &[], 0),
         ],
-        Ok(vec![
+        &Ok(vec![
             Event::Request(
                 Exchange {
                     id: 300,
@@ -120,7 +120,7 @@ fn limits() {
             raw(STDIN, 1, &bytes, 0),
             raw(STDIN, 1, &[], 0),
         ],
-        Ok(vec![
+        &Ok(vec![
             Event::TooManyParams(FIRST),
             Event::Stdin(bytes.clone().into()),
             // The one that tells whoever counts that it is too much.
@@ -145,7 +145,7 @@ fn management() {
     ]);
     check(
         &[raw(GET_VALUES, 0, &asked, 0), raw(77, 0, b"what", 0)],
-        Ok(vec![
+        &Ok(vec![
             reply(expect.freeze()),
             reply(Bytes::from_static(&[1, 11, 0, 0, 0, 8, 0, 0, 77, 0, 0, 0, 0, 0, 0, 0])),
         ]),
@@ -157,7 +157,7 @@ fn other_roles_other_requests_and_aborts() {
     let end = |id: u8, status: u8| Bytes::from(vec![1, 3, 0, id, 0, 8, 0, 0, 0, 0, 0, 0, status, 0, 0, 0]);
     check(
         &[begin(4, 3, 0)],
-        Ok(vec![Event::Reply {
+        &Ok(vec![Event::Reply {
             bytes: end(4, 3),
             close: true,
         }]),
@@ -175,7 +175,7 @@ fn other_roles_other_requests_and_aborts() {
             raw(STDIN, 1, b"late", 0),
             raw(ABORT_REQUEST, 1, &[], 0),
         ],
-        Ok(vec![
+        &Ok(vec![
             reply(end(4, 3)),
             reply(end(2, 1)),
             Event::Request(FIRST, Vec::new()),
@@ -186,21 +186,21 @@ fn other_roles_other_requests_and_aborts() {
 
 #[test]
 fn malformed() {
-    check(&[vec![2, 1]], Err(Malformed::Version(2)));
-    check(&[vec![b'G']], Err(Malformed::Version(b'G')));
+    check(&[vec![2, 1]], &Err(Malformed::Version(2)));
+    check(&[vec![b'G']], &Err(Malformed::Version(b'G')));
     check(
         &[raw(BEGIN_REQUEST, 1, &[0, 1], 0)],
-        Err(Malformed::Short {
+        &Err(Malformed::Short {
             kind: BEGIN_REQUEST,
             len: 2,
         }),
     );
-    check(&[begin(1, 1, 0), begin(1, 1, 0)], Err(Malformed::Begun(1)));
+    check(&[begin(1, 1, 0), begin(1, 1, 0)], &Err(Malformed::Begun(1)));
     check(
         &[begin(1, 1, 0), raw(STDIN, 1, &[], 0)],
-        Err(Malformed::Unexpected(STDIN)),
+        &Err(Malformed::Unexpected(STDIN)),
     );
-    check(&[begin(1, 1, 0), raw(99, 1, &[], 0)], Err(Malformed::Unexpected(99)));
+    check(&[begin(1, 1, 0), raw(99, 1, &[], 0)], &Err(Malformed::Unexpected(99)));
     for bad in [
         &[5_u8][..],
         &[5, 5, 0],
@@ -209,7 +209,7 @@ fn malformed() {
     ] {
         check(
             &[begin(1, 1, 0), raw(PARAMS, 1, bad, 0), raw(PARAMS, 1, &[], 0)],
-            Err(Malformed::Pair),
+            &Err(Malformed::Pair),
         );
     }
 }

@@ -31,7 +31,7 @@ fn the_mount_point() {
         Option<&'c str>,
         Option<(&'c str, &'c str)>,
     );
-    let cases: [Case<'_>; 33] = [
+    let cases: [Case<'_>; 34] = [
         // nginx, lighttpd, mod_fcgid
         (
             "/proxy/service?a=b",
@@ -117,6 +117,13 @@ fn the_mount_point() {
             Some("/100%/x"),
             None,
             Some(("/proxy", "/proxy/100%/x")),
+        ),
+        (
+            "/proxy/stra%c3%9Fe%20x",
+            "/proxy",
+            Some("/stra%C3%9Fe%20x"),
+            None,
+            Some(("/proxy", "/proxy/stra%c3%9Fe%20x")),
         ),
         // merged slashes
         (
