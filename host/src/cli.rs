@@ -65,18 +65,29 @@ one ends at once. SIGHUP loads the configuration anew and opens the access log a
 
 Examples:
   mapproxy serve mapproxy.yaml --reload
+  mapproxy serve etc/develop.ini                         as `paster serve` did
   mapproxy serve mapproxy.yaml --listen 127.0.0.1:8080 --listen '[::1]:8080'
   mapproxy serve mapproxy.yaml --listen 127.0.0.1:0 --access-log off
   mapproxy serve mapproxy.yaml --fastcgi unix:var/fcgi-socket,mode=0660,group=www-data
   mapproxy serve --projects /etc/maps --max-memory 1GiB --request-timeout 5m")]
 pub(crate) struct ServeArgs {
-    /// The configuration, a `mapproxy.yaml`.
+    /// The configuration: a `mapproxy.yaml`, a directory of them, or a Paste Deploy file (`develop.ini`).
+    ///
+    /// A Paste Deploy file also says what to listen on; the flags of this command line go over what it says.
     #[arg(
         value_name = "CONFIG",
         required_unless_present = "projects",
         conflicts_with = "projects"
     )]
     pub(crate) config: Option<PathBuf>,
+
+    /// The application of a Paste Deploy file.
+    #[arg(short = 'n', long = "name", value_name = "NAME", default_value = "main")]
+    pub(crate) app_name: String,
+
+    /// The server of a Paste Deploy file.
+    #[arg(long, value_name = "NAME", default_value = "main")]
+    pub(crate) server_name: String,
 
     /// Serve every `NAME.yaml` of this directory below `/NAME/`.
     ///
@@ -86,7 +97,7 @@ pub(crate) struct ServeArgs {
     pub(crate) projects: Option<PathBuf>,
 
     /// Let `/` list the projects.
-    #[arg(long, requires = "projects")]
+    #[arg(long)]
     pub(crate) allow_listing: bool,
 
     /// Memory for loaded projects; those that were not used for the longest time are dropped, and loaded again when
@@ -95,7 +106,9 @@ pub(crate) struct ServeArgs {
     pub(crate) max_projects_memory: usize,
 
     /// Load CONFIG anew when a file it was made from changes. While it is broken, the old one is served.
-    #[arg(long, conflicts_with = "projects")]
+    ///
+    /// No request waits for that or fails because of it. Projects are loaded anew in any case.
+    #[arg(long)]
     pub(crate) reload: bool,
 
     /// Address to serve HTTP on [default: 127.0.0.1:8080, unless FastCGI is served]; may be repeated.
@@ -126,9 +139,19 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "N")]
     pub(crate) workers: Option<usize>,
 
+    /// Requests after which a worker is replaced by a fresh one, without losing any.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) max_requests_per_worker: Option<u64>,
+
     /// Threads of the one process that `--workers 1` leaves [default: one for each processor].
     #[arg(long, value_name = "N")]
     pub(crate) threads: Option<usize>,
+
+    /// Address for `/healthz` (starting, ready, reloading, draining) and `/metrics` (Prometheus).
+    ///
+    /// Without it, `/healthz` is answered where the maps are.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) admin: Option<String>,
 
     /// Time for one request, waiting and upstream servers included; then it is answered with 503.
     #[arg(long, value_name = "TIME", default_value = "120s", value_parser = parse_duration)]
@@ -212,7 +235,7 @@ pub(crate) struct ServeArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
-    /// The configurations.
+    /// The configurations: each a `mapproxy.yaml`, a directory of them, or a Paste Deploy file with all it names.
     #[arg(value_name = "FILE", required = true)]
     pub(crate) files: Vec<PathBuf>,
 

@@ -169,6 +169,11 @@ impl Guests {
         Ok(())
     }
 
+    /// Whether instances of `app` start and accept its configuration.
+    pub(crate) async fn probe(&self, app: &App) -> Result<(), Failure> {
+        self.instance(app).await.map(drop)
+    }
+
     async fn instance(&self, app: &App) -> Result<Instance, Failure> {
         let mut wasi = WasiCtx::builder();
         wasi.stdout(GuestStream::Stdout)
@@ -192,7 +197,7 @@ impl Guests {
             .get_typed_func::<(&[u8],), (Result<(), String>,)>(&mut store, self.configure)
             .map_err(Failure::Start)?;
         let (accepted,) = configure
-            .call_async(&mut store, (app.compiled.as_slice(),))
+            .call_async(&mut store, (app.recipe.compiled.as_slice(),))
             .await
             .map_err(|error| trap(&store, &error))?;
         accepted.map_err(Failure::Configuration)?;

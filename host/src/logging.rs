@@ -1,26 +1,21 @@
 //! Diagnostics on standard error.
 
 use std::io::IsTerminal as _;
+use std::sync::OnceLock;
 
 use anyhow::{Context as _, Result};
 use clap::{Args, ValueEnum};
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, reload};
 
 /// Flags of every command.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct LogArgs {
-    /// What to log: a level (error, warn, info, debug, trace) or a filter such as `info,guest=debug`.
+    /// What to log: a level (error, warn, info, debug, trace) or a filter such as `info,guest=debug` [default: info].
     ///
     /// Lines that instances write come under the target `guest`, each with the id of its request.
-    #[arg(
-        long,
-        global = true,
-        env = "MAPPROXY_LOG",
-        default_value = "info",
-        value_name = "FILTER"
-    )]
-    log: String,
+    #[arg(long, global = true, env = "MAPPROXY_LOG", value_name = "FILTER")]
+    log: Option<String>,
 
     /// Form of the log on standard error.
     #[arg(long, global = true, value_enum, default_value = "text", value_name = "FORMAT")]
@@ -36,16 +31,46 @@ enum LogFormat {
     Json,
 }
 
+type Replace = Box<dyn Fn(EnvFilter) -> Result<(), reload::Error> + Send + Sync>;
+
+/// Set where the command line leaves the filter to the configuration.
+static REPLACE: OnceLock<Replace> = OnceLock::new();
+
 /// Starts logging for the whole process.
 pub(crate) fn start(args: &LogArgs) -> Result<()> {
-    let filter = EnvFilter::try_new(&args.log).with_context(|| format!("`{}` is not a log filter", args.log))?;
+    let text = args.log.as_deref().unwrap_or("info");
+    let filter = EnvFilter::try_new(text).with_context(|| format!("`{text}` is not a log filter"))?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal());
-    match args.log_format {
-        LogFormat::Text => builder.finish().try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).finish().try_init(),
+    let replace: Replace = match args.log_format {
+        LogFormat::Text => {
+            let builder = builder.with_filter_reloading();
+            let handle = builder.reload_handle();
+            builder.finish().try_init().context("failed to start logging")?;
+            Box::new(move |filter| handle.reload(filter))
+        }
+        LogFormat::Json => {
+            let builder = builder.json().flatten_event(true).with_filter_reloading();
+            let handle = builder.reload_handle();
+            builder.finish().try_init().context("failed to start logging")?;
+            Box::new(move |filter| handle.reload(filter))
+        }
+    };
+    if args.log.is_none() {
+        // Logging is started once.
+        let _ = REPLACE.set(replace);
     }
-    .context("failed to start logging")
+    Ok(())
+}
+
+/// Takes the filter of a configuration. Returns whether it applies: the command line goes over it.
+pub(crate) fn filter_by(text: &str) -> Result<bool> {
+    let Some(replace) = REPLACE.get() else {
+        return Ok(false);
+    };
+    let filter = EnvFilter::try_new(text).with_context(|| format!("`{text}` is not a log filter"))?;
+    replace(filter).context("failed to set the log filter")?;
+    Ok(true)
 }

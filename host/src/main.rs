@@ -4,7 +4,9 @@
 //! upstream servers), bounds what they use, and keeps clients and logs in order.
 
 mod access_log;
+mod admin;
 mod app;
+mod apps;
 mod bindings;
 mod cli;
 mod commands;
@@ -19,12 +21,16 @@ mod limits;
 mod listen;
 mod logging;
 mod outbound;
+mod paste;
 mod percent;
 mod projects;
+mod reload;
 mod request_span;
 mod server;
 mod shutdown;
+mod status;
 mod units;
+mod watch;
 mod workers;
 
 use std::process::ExitCode;

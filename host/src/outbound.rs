@@ -15,6 +15,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use http::header::{ACCEPT_ENCODING, HeaderValue};
 use hyper_util::client::proxy::matcher::Matcher;
+use serde::{Deserialize, Serialize};
 use tracing::{debug, warn};
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
@@ -43,7 +44,7 @@ pub(crate) struct OutboundLimits {
 }
 
 /// A server an application may ask.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Origin {
     pub(crate) key: OriginKey,
     /// Accept any certificate.
@@ -53,7 +54,7 @@ pub(crate) struct Origin {
 }
 
 /// What makes two URLs the same origin.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct OriginKey {
     pub(crate) https: bool,
     /// Lower case, IPv6 without brackets.

@@ -4,52 +4,21 @@
 
 mod loaded;
 mod page;
+mod slot;
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use self::loaded::Loaded;
-use crate::app::{App, Loader, Slot};
+use self::slot::Found;
+use crate::app::Loader;
+use crate::apps::Route;
 
-/// The applications of a server.
-pub(crate) enum Apps {
-    /// One application answers every path.
-    Single(Slot),
-    Projects(Projects),
-}
-
-/// Where a request goes.
-pub(crate) enum Route {
-    App {
-        app: Arc<App>,
-        /// Leading bytes of the path that are the application's mount point: `/roads`, or nothing.
-        prefix_len: usize,
-    },
-    /// The start page of a directory of projects.
-    Index(String),
-    NotFound,
-    /// The configuration cannot be used; the log tells why, the page that it is so.
-    Broken(String),
-}
-
+/// A directory of configurations.
 pub(crate) struct Projects {
     directory: PathBuf,
     allow_listing: bool,
     loaded: Loaded,
-}
-
-impl Apps {
-    /// `base` is the path under which the server itself is mounted.
-    pub(crate) async fn route(&self, path: &str, base: &str, loader: &Loader) -> Route {
-        match self {
-            Self::Single(slot) => match slot.app(loader).await {
-                Some(app) => Route::App { app, prefix_len: 0 },
-                None => Route::Broken(page::broken("this server")),
-            },
-            Self::Projects(projects) => projects.route(path, base, loader).await,
-        }
-    }
 }
 
 impl Projects {
@@ -62,7 +31,13 @@ impl Projects {
         }
     }
 
-    async fn route(&self, path: &str, base: &str, loader: &Loader) -> Route {
+    /// Whether it is made from these.
+    pub(crate) fn is(&self, directory: &Path, allow_listing: bool) -> bool {
+        self.directory == directory && self.allow_listing == allow_listing
+    }
+
+    /// Where `path` leads; `base` is the path under which the projects are mounted.
+    pub(crate) async fn route(&self, path: &str, base: &str, loader: &Loader) -> Route {
         let rest = path.strip_prefix('/').unwrap_or(path);
         let segment = rest.split('/').next().unwrap_or_default();
         if segment.is_empty() {
@@ -81,7 +56,7 @@ impl Projects {
             return Route::NotFound;
         }
         let slot = self.loaded.slot(&name, || main);
-        let (app, fresh) = slot.app_and_whether_it_is_new(loader).await;
+        let Found { app, fresh } = slot.app(loader).await;
         if fresh {
             self.loaded.trim();
         }
@@ -113,6 +88,12 @@ fn project_name(segment: &str) -> Option<String> {
     let name = percent_decode(segment)?;
     let plain = !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\\', '\0']);
     plain.then_some(name)
+}
+
+/// The configurations of a directory, sorted.
+pub(crate) fn files(directory: &Path) -> Vec<PathBuf> {
+    let file = |name: String| directory.join(format!("{name}.yaml"));
+    names(directory).into_iter().map(file).collect()
 }
 
 fn names(directory: &Path) -> Vec<String> {

@@ -9,12 +9,13 @@ mod request;
 use std::convert::Infallible;
 use std::io;
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
+use tokio::time::timeout;
 use tracing::{debug, warn};
 
 pub(crate) use self::answer::AnswerBody;
@@ -24,10 +25,11 @@ pub(crate) use self::refusal::Refusal;
 pub(crate) use self::request::Carrier;
 use crate::access_log::AccessLog;
 use crate::app::Loader;
+use crate::apps::{Apps, Plan};
 use crate::fastcgi;
 use crate::listen::{Client, Opened, Protocol};
-use crate::projects::Apps;
 use crate::shutdown::Stop;
+use crate::status::{Counters, Status};
 
 /// Limits on what clients may send and how long they may take.
 #[derive(Debug, Clone)]
@@ -50,29 +52,36 @@ pub(crate) struct ServerLimits {
     pub(crate) write_timeout: Duration,
 }
 
+/// How long a connection that was just made may take to begin a request when the server stops.
+const FIRST_REQUEST: Duration = Duration::from_millis(500);
+
 /// What all connections share.
 pub(crate) struct Server {
     pub(crate) loader: Loader,
-    pub(crate) apps: Apps,
+    apps: RwLock<Arc<Apps>>,
     pub(crate) limits: ServerLimits,
     pub(crate) access: AccessLog,
     /// Pass on what a client says about the proxies before us.
     pub(crate) trust_forwarded: bool,
     /// The mount point, `/proxy`, where a web server tells none; empty at the root.
     pub(crate) script_name: String,
+    pub(crate) counters: Counters,
+    /// What `/healthz` tells; `None` where a listener of its own does.
+    pub(crate) health: Option<Arc<Status>>,
     in_flight: Arc<Semaphore>,
     queued: AtomicUsize,
     next_id: AtomicU64,
 }
 
 impl Server {
+    /// A server that serves nothing yet.
     pub(crate) fn new(
         loader: Loader,
-        apps: Apps,
         limits: ServerLimits,
         access: AccessLog,
         trust_forwarded: bool,
         script_name: String,
+        health: Option<Arc<Status>>,
     ) -> Self {
         // Ids of two processes, or of one before and after a restart, should differ in one log.
         let since_epoch = std::time::SystemTime::now()
@@ -84,12 +93,26 @@ impl Server {
             queued: AtomicUsize::new(0),
             next_id: AtomicU64::new(first_id),
             loader,
-            apps,
+            apps: RwLock::default(),
             limits,
             access,
             trust_forwarded,
             script_name,
+            counters: Counters::default(),
+            health,
         }
+    }
+
+    /// What is served at present.
+    fn apps(&self) -> Arc<Apps> {
+        Arc::clone(&self.apps.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Serves `plan` from now on; requests that run keep what they began with. What is served stays where that fails.
+    pub(crate) async fn serve_plan(&self, plan: Plan) -> anyhow::Result<()> {
+        let apps = Apps::open(plan, &self.apps(), &self.loader).await?;
+        *self.apps.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(apps);
+        Ok(())
     }
 }
 
@@ -158,12 +181,14 @@ where
         .max_headers(256)
         .half_close(false)
         .keep_alive(true);
+    let begun = Arc::new(Notify::new());
     let service = {
         let server = Arc::clone(&server);
-        let stop = stop.clone();
+        let (stop, begun) = (stop.clone(), Arc::clone(&begun));
         hyper::service::service_fn(move |request| {
             let server = Arc::clone(&server);
             let stop = stop.clone();
+            begun.notify_one();
             let carrier = Carrier {
                 client: peer,
                 ..Carrier::default()
@@ -176,8 +201,18 @@ where
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
         () = stop.requested() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+            // A connection that was just made has a request on its way, which nobody else would answer.
+            let early = tokio::select! {
+                ended = connection.as_mut() => Some(ended),
+                _ = timeout(FIRST_REQUEST, begun.notified()) => None,
+            };
+            match early {
+                Some(ended) => ended,
+                None => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
+            }
         }
     };
     if let Err(error) = ended {

@@ -70,7 +70,9 @@ impl Signals {
 }
 
 /// Waits for the first signal, drains, and watches for the second meanwhile.
-pub(crate) async fn on_signal(signals: Signals, stopper: Stopper, limit: Duration) {
+///
+/// `begin` is called in between.
+pub(crate) async fn on_signal(signals: Signals, stopper: Stopper, limit: Duration, begin: impl FnOnce()) {
     let Signals {
         mut terminate,
         mut interrupt,
@@ -79,6 +81,7 @@ pub(crate) async fn on_signal(signals: Signals, stopper: Stopper, limit: Duratio
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
+    begin();
     info!("stopping: waiting for the requests in flight");
     tokio::select! {
         drained = stopper.drain(limit) => {

@@ -56,7 +56,8 @@ fn a_misspelled_option_is_refused_with_the_right_one() {
 
 #[test]
 fn a_missing_component_is_named() {
-    let output = mapproxy(&["serve", "mapproxy.yaml", "--listen", "127.0.0.1:0"]);
+    let any_file = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+    let output = mapproxy(&["serve", any_file, "--listen", "127.0.0.1:0"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(
         stderr(&output).contains("/nonexistent/mapproxy.wasm"),

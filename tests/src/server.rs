@@ -175,11 +175,9 @@ impl Builder {
 
         tokio::select! {
             line = log.wait(if self.http { "listening on http://" } else { "listening on " }) => {
-                let line = line?;
-                let address = if self.http {
-                    line.rsplit('/').next().unwrap_or_default().trim().parse()?
-                } else {
-                    SocketAddr::from(([0; 4], 0))
+                let address = match line?.split_once("http://") {
+                    Some((_, address)) => address.trim().parse()?,
+                    None => SocketAddr::from(([0; 4], 0)),
                 };
                 Ok(Server { child, address, log })
             }
@@ -268,6 +266,28 @@ impl Server {
         rustix::process::Pid::from_raw(i32::try_from(id)?).context("a process id is not 0")
     }
 
+    /// Process ids of its children.
+    pub fn workers(&self) -> Result<Vec<i32>> {
+        let file = format!("/proc/{0}/task/{0}/children", self.pid()?.as_raw_nonzero());
+        let children = std::fs::read_to_string(file)?;
+        Ok(children.split_whitespace().map(str::parse).collect::<Result<_, _>>()?)
+    }
+
+    /// Where `--admin` listens.
+    pub async fn admin(&self) -> Result<SocketAddr> {
+        let line = self.wait_for_log("health and metrics").await?;
+        let address = line.rsplit("address=").next().unwrap_or_default();
+        Ok(address.trim().parse()?)
+    }
+
+    /// Sends SIGHUP.
+    pub fn hang_up(&self) -> Result<()> {
+        Ok(rustix::process::kill_process(
+            self.pid()?,
+            rustix::process::Signal::HUP,
+        )?)
+    }
+
     /// Sends SIGTERM.
     pub fn terminate(&self) -> Result<()> {
         Ok(rustix::process::kill_process(
@@ -308,6 +328,30 @@ pub async fn send(address: SocketAddr, mut request: Request<Bytes>) -> Result<Re
         Ok(Response::from_parts(head, body))
     };
     timeout(PATIENCE, exchange).await.context("no answer")?
+}
+
+/// A number that `--admin` tells under `/metrics`.
+pub async fn metric(admin: SocketAddr, name: &str) -> Result<u64> {
+    let answer = send(admin, Request::get("/metrics").body(Bytes::new())?).await?;
+    let text = String::from_utf8_lossy(answer.body()).into_owned();
+    let value = text
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))
+        .with_context(|| format!("there is no `{name}` in\n{text}"))?;
+    Ok(value.parse()?)
+}
+
+/// Waits until `condition` holds; fails after a minute.
+pub async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> Result<bool>) -> Result<()> {
+    let holds = async {
+        while !condition().await? {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        Ok(())
+    };
+    timeout(PATIENCE, holds)
+        .await
+        .with_context(|| format!("not within a minute: {what}"))?
 }
 
 /// The lines a child writes.

@@ -12,6 +12,10 @@ use crate::app::{self, LoadError};
 use crate::bindings::{Problem, Severity};
 use crate::cli::{CheckArgs, CheckFormat, CompileArgs, ComponentArgs};
 use crate::diagnostics::{self, Colours};
+use crate::instance::Guests;
+use crate::paste::{Application, Names};
+use crate::projects;
+use crate::reload::Source;
 
 /// Prints the problems of all files. The exit code is 1 where one of them has an error.
 pub(crate) fn check(args: &CheckArgs, component: &ComponentArgs) -> Result<ExitCode> {
@@ -19,12 +23,7 @@ pub(crate) fn check(args: &CheckArgs, component: &ComponentArgs) -> Result<ExitC
     let runtime = runtime()?;
     let mut all = Vec::new();
     for file in &args.files {
-        match runtime.block_on(async { app::compile(&guests, &absolute(file)?).await }) {
-            Ok(compiled) => all.extend(compiled.warnings),
-            Err(LoadError::Problems(problems)) => all.extend(problems),
-            // One file that cannot be read must not hide what is wrong with the others.
-            Err(LoadError::Host(error)) => all.push(unreadable(file, &error)),
-        }
+        all.extend(runtime.block_on(problems(&guests, file)));
     }
     let mut out = std::io::stdout().lock();
     match args.format {
@@ -42,6 +41,30 @@ pub(crate) fn check(args: &CheckArgs, component: &ComponentArgs) -> Result<ExitC
     }
     let failed = all.iter().any(|problem| problem.severity == Severity::Error);
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// What is wrong with a configuration, with those of a directory, or with a Paste Deploy file and all it names.
+async fn problems(guests: &Guests, file: &Path) -> Vec<Problem> {
+    let source = match Source::of(file, false, Names::default()) {
+        Ok(source) => source,
+        Err(error) => return LoadError::Host(error).into_problems(file),
+    };
+    let deployment = source.deployment();
+    let mut all = deployment.problems;
+    for mount in deployment.mounts {
+        let mains = match mount.application {
+            Application::Configuration(main) => vec![main],
+            Application::Projects { directory, .. } => projects::files(&directory),
+        };
+        for main in mains {
+            match app::compile(guests, &main).await {
+                Ok(compiled) => all.extend(compiled.warnings),
+                // One file that cannot be read must not hide what is wrong with the others.
+                Err(error) => all.extend(error.into_problems(&main)),
+            }
+        }
+    }
+    all
 }
 
 /// Writes the compiled form of a configuration. Warnings go to standard error.
@@ -92,19 +115,4 @@ fn render(problems: &[Problem], terminal: bool) -> String {
         .and_then(|path| path.canonicalize())
         .unwrap_or_default();
     diagnostics::render(problems, &base, colours)
-}
-
-fn unreadable(file: &Path, error: &anyhow::Error) -> Problem {
-    Problem {
-        severity: Severity::Error,
-        file: file.display().to_string(),
-        line: 0,
-        column: 0,
-        length: 1,
-        source_line: String::new(),
-        yaml_path: String::new(),
-        message: format!("{error:#}"),
-        expected: String::new(),
-        suggestion: None,
-    }
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use tracing::debug;
 
-use crate::app::{ReloadPolicy, Slot};
+use super::slot::Slot;
 
 pub(super) struct Loaded {
     /// Bytes that loaded projects may use together.
@@ -41,7 +41,7 @@ impl Loaded {
         let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
         let entry = entries.entry(name.to_owned()).or_insert_with(|| {
             Arc::new(Entry {
-                slot: Arc::new(Slot::new(main(), ReloadPolicy::Strict)),
+                slot: Arc::new(Slot::new(main())),
                 used: AtomicU64::new(now),
             })
         });
@@ -97,7 +97,7 @@ mod tests {
 
     #[test]
     fn the_least_recently_used_make_room() {
-        let one = Slot::new(PathBuf::from("/a.yaml"), ReloadPolicy::Strict).memory();
+        let one = Slot::new(PathBuf::from("/a.yaml")).memory();
         let loaded = Loaded::new(one * 3);
         let touch = |name: &str| loaded.slot(name, || PathBuf::from(format!("/{name}.yaml")));
         let names = || {

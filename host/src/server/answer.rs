@@ -6,10 +6,11 @@
 //! finishing, and its locks on the cache are released.
 
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt as _;
 use tokio::runtime::Handle;
 use wasmtime_wasi_http::Error;
 use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
@@ -142,13 +143,13 @@ impl Body for AnswerBody {
 }
 
 /// The body of a guest that has ended, in one piece; `None` where the guest gave it up.
-pub(super) fn collect(mut body: HyperOutgoingBody) -> Option<Bytes> {
-    // Nobody can send any more, so nothing is ever pending.
-    let mut context = Context::from_waker(Waker::noop());
+///
+/// Nobody can send any more; but a task that has done much is made to give way by tokio, and then even what is there is
+/// pending for a moment.
+pub(super) async fn collect(mut body: HyperOutgoingBody) -> Option<Bytes> {
     let mut first: Option<Bytes> = None;
     let mut more = BytesMut::new();
-    while let Poll::Ready(frame) = Pin::new(&mut body).poll_frame(&mut context) {
-        let Some(frame) = frame else { break };
+    while let Some(frame) = body.frame().await {
         let Ok(data) = frame.ok()?.into_data() else { continue };
         match &first {
             None => first = Some(data),

@@ -22,9 +22,10 @@ use super::Server;
 use super::answer::{self, AnswerBody, Running, Streaming};
 use super::mount::{self, SCRIPT_NAME};
 use super::refusal::Refusal;
+use crate::admin;
 use crate::app::App;
+use crate::apps::Route;
 use crate::instance::{Answer, Failure};
-use crate::projects::Route;
 use crate::request_span::{RequestSpan, in_span};
 use crate::shutdown::Stop;
 
@@ -66,11 +67,14 @@ impl Server {
         let started = Instant::now();
         let mut entry = self.access.begin(id, carrier.client, &request);
         let span = RequestSpan::new(id, &request);
+        let in_flight = self.counters.begin();
         let answer = async {
             let answer = self.run(request, carrier, started, stop, &span).await;
             answer.unwrap_or_else(Refusal::into_response)
         };
         let answer = Arc::clone(&span).scope(answer).await;
+        drop(in_flight);
+        self.counters.answered(answer.status());
         span.answered(answer.status(), started.elapsed());
         if let Some(entry) = &mut entry {
             entry.status = answer.status();
@@ -95,7 +99,13 @@ impl Server {
         let request = self.accept(request, carrier).await?;
         let mounted = mount::script_name(request.headers());
         let path = mount::behind(request.uri().path(), &mounted);
-        let route = timeout_at(deadline, self.apps.route(path, &mounted, &self.loader)).await;
+        if let Some(health) = &self.health
+            && path == "/healthz"
+        {
+            return Ok(admin::health(health).map(AnswerBody::whole));
+        }
+        let apps = self.apps();
+        let route = timeout_at(deadline, apps.route(path, &mounted, &self.loader)).await;
         let (app, prefix_len) = match route.map_err(|_elapsed| Refusal::Deadline)? {
             Route::App { app, prefix_len } => (app, prefix_len),
             Route::Index(page) => return Ok(html(StatusCode::OK, page)),
@@ -284,7 +294,7 @@ async fn finish(
         || head.status == StatusCode::NOT_MODIFIED;
 
     let body = if running.ended() {
-        let bytes = answer::collect(body).ok_or(Refusal::NoAnswer)?;
+        let bytes = answer::collect(body).await.ok_or(Refusal::NoAnswer)?;
         if !has_length && !bodyless {
             head.headers.insert(CONTENT_LENGTH, HeaderValue::from(bytes.len()));
         }
