@@ -19,3 +19,4 @@ pub mod seed;
 pub mod service;
 pub mod source;
 pub mod srs;
+pub mod xslt;

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: &[&[&str]] = &[
     &["http", "srs"],
     &["platform"],
-    &["image", "grid", "coverage", "lock"],
+    &["image", "grid", "coverage", "lock", "xslt"],
     &["query", "config"],
     &["request"],
     &["layer"],

@@ -4,6 +4,8 @@
 //!
 //! A password is sent in the clear only to a server that asked for that (401 with `Basic`); it is remembered that it did.
 
+use std::fmt::Write as _;
+
 use md5::{Digest, Md5};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
@@ -308,10 +310,10 @@ impl Challenge {
             quoted(nonce),
         );
         if let Some(opaque) = self.param("opaque") {
-            answer.push_str(&format!(", opaque=\"{}\"", quoted(opaque)));
+            let _ = write!(answer, ", opaque=\"{}\"", quoted(opaque));
         }
         if has_qop {
-            answer.push_str(&format!(", qop=auth, nc=00000001, cnonce=\"{cnonce}\""));
+            let _ = write!(answer, ", qop=auth, nc=00000001, cnonce=\"{cnonce}\"");
         }
         Some(answer)
     }

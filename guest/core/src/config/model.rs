@@ -58,7 +58,7 @@ pub struct WmsService {
     pub image_formats: Vec<ServiceFormat>,
     /// `text`, `html`, `xml`, `json`, in order
     pub featureinfo_types: Vec<String>,
-    /// `featureinfo_xslt`: type to absolute path of the stylesheet
+    /// `featureinfo_xslt`: type to text of the style sheet
     pub featureinfo_xslt: Vec<(String, String)>,
     pub on_source_errors: OnSourceErrors,
     pub max_output_pixels: u64,
@@ -546,6 +546,7 @@ pub struct WmsSource {
     pub map: bool,
     pub featureinfo: bool,
     pub featureinfo_format: Option<String>,
+    /// text of the style sheet
     pub featureinfo_xslt: Option<String>,
     pub featureinfo_out_format: Option<String>,
     pub query_layers: Option<String>,

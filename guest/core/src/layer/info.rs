@@ -4,6 +4,8 @@ mod html;
 mod json;
 mod xml;
 
+use crate::xslt::{Method, Source, Stylesheet, XsltError};
+
 /// Kind of document a source answered with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InfoKind {
@@ -42,6 +44,22 @@ pub struct FeatureInfo {
 }
 
 impl FeatureInfo {
+    /// The document that a style sheet makes of this one.
+    pub fn transformed(&self, sheet: &str, kind: InfoKind) -> Result<Self, XsltError> {
+        let text = String::from_utf8_lossy(&self.content);
+        let source = match self.kind {
+            InfoKind::Html => Source::Html(&text),
+            InfoKind::Text | InfoKind::Xml | InfoKind::Json => Source::Xml(&text),
+        };
+        let method = match kind {
+            InfoKind::Html => Method::Html,
+            InfoKind::Xml => Method::Xml,
+            InfoKind::Text | InfoKind::Json => Method::Text,
+        };
+        let content = Stylesheet::parse(sheet)?.transform(source, method)?.into_bytes();
+        Ok(Self { kind, content })
+    }
+
     /// One document of all, the first source's contents first: roots or bodies get each other's children, objects are
     /// merged, texts follow each other on lines. Documents of different kinds, and documents that are not what they
     /// claim to be, can only be put together as text. `None` if there is none.

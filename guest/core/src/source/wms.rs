@@ -9,6 +9,7 @@ use crate::layer::{FeatureInfo, InfoKind, LayerError, MapLayer, PendingMap, Plan
 use crate::platform::Platform;
 use crate::query::{InfoQuery, LegendQuery, MapQuery};
 use crate::srs::{BBox, PreferredSrs, Srs, best_srs};
+use crate::xslt::XsltError;
 
 use super::legend;
 use super::position::in_srs;
@@ -217,10 +218,21 @@ impl MapLayer for WmsMapSource {
             .or_else(|| reply.headers.get("content-type"))
             .or(query.info_format.as_deref())
             .map_or(InfoKind::Text, InfoKind::of_media_type);
-        Ok(Some(FeatureInfo {
+        let info = FeatureInfo {
             kind,
             content: reply.body,
-        }))
+        };
+        let Some(sheet) = &self.wms.featureinfo_xslt else {
+            return Ok(Some(info));
+        };
+        let wanted = self.wms.featureinfo_out_format.as_deref().map(InfoKind::of_media_type);
+        let unreadable = |error: XsltError| LayerError::Source {
+            message: format!("feature information of source WMS cannot be transformed: {error}"),
+            status: None,
+        };
+        info.transformed(sheet, wanted.unwrap_or(kind))
+            .map(Some)
+            .map_err(unreadable)
     }
 
     fn get_legend(&self, query: &LegendQuery) -> Result<Option<MapImage>, LayerError> {

@@ -13,6 +13,7 @@ use crate::config::model::{
 use crate::config::yaml::{At, Node, Value};
 use crate::image::ImageFormat;
 use crate::srs::scale_to_res;
+use crate::xslt::Stylesheet;
 
 /// User and password of a URL.
 type Credentials = Option<(String, String)>;
@@ -420,11 +421,29 @@ impl Resolver<'_, '_> {
         }
     }
 
-    /// Absolute path of a stylesheet; requests read it.
+    /// Text of a style sheet that works; anything else is reported.
     pub(super) fn stylesheet(&mut self, node: &Node, key: &str) -> Option<String> {
-        let path = self.path(&text(node, key)?);
-        self.needs.directory(crate::config::load::directory_of(&path), false);
-        Some(path)
+        let at = place(node, key);
+        let written = text(node, key)?;
+        let path = self.path(file_url(&written).unwrap_or(&written));
+        let content = match self.read(&path) {
+            Ok(content) => content?,
+            Err(reason) => {
+                self.findings
+                    .error(at, format!("cannot read the style sheet `{path}`: {reason}"));
+                return None;
+            }
+        };
+        let content = String::from_utf8_lossy(&content).into_owned();
+        match Stylesheet::parse(&content) {
+            Ok(_) => Some(content),
+            Err(error) => {
+                self.findings
+                    .error(at, format!("the style sheet `{path}`: {error}"))
+                    .expect("XSLT 1.0 without what reads other files");
+                None
+            }
+        }
     }
 
     /// `http` of a source over `globals.http`, key by key; headers replace each other as a whole.

@@ -17,9 +17,6 @@ pub(super) enum WmsError {
     NoSources { messages: Vec<String> },
     #[error(transparent)]
     Image(#[from] MapImageError),
-    /// `featureinfo_xslt` and the like.
-    #[error("not supported yet: {what}")]
-    NotSupported { what: String },
 }
 
 impl From<LayerError> for WmsError {

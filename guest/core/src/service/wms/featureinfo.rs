@@ -6,10 +6,11 @@ use crate::assemble::WmsLayer;
 use crate::config::model::{WmsService, WmsVersion};
 use crate::http::Response;
 use crate::image::ImageFormat;
-use crate::layer::{FeatureInfo, InfoKind};
+use crate::layer::{FeatureInfo, InfoKind, LayerError};
 use crate::query::InfoQuery;
 use crate::request::wms::{GetFeatureInfo, WmsRequestError};
 use crate::service::Context;
+use crate::xslt::XsltError;
 
 use super::error::WmsError;
 use super::formats::info_mime;
@@ -22,18 +23,45 @@ pub(super) fn get_feature_info(
     service: &WmsService,
     request: GetFeatureInfo,
 ) -> Result<Response, WmsError> {
-    if let Some((kind, _)) = service.featureinfo_xslt.first() {
-        return Err(WmsError::NotSupported {
-            what: format!("`featureinfo_xslt.{kind}` of the WMS"),
-        });
-    }
     let version = request.map.version;
     let asked_for = request.info_format.clone();
     let layers = |name: &str| context.assembly.wms_layer(name);
-    Ok(match FeatureInfo::combine(&ask(service, &layers, request)?) {
+    let infos = ask(service, &layers, request)?;
+    let combined = FeatureInfo::combine(&infos).map(|info| styled(service, &infos, info, asked_for.as_deref()));
+    Ok(match combined.transpose()? {
         Some(info) => Response::new(200, mime(info.kind, version), info.content),
         None => Response::new(200, asked_for.as_deref().unwrap_or("text/plain"), Vec::new()),
     })
+}
+
+/// The combined document as the service's style sheet for the wanted type makes it. Documents of different kinds become
+/// text, which stays as it is.
+fn styled(
+    service: &WmsService,
+    infos: &[FeatureInfo],
+    combined: FeatureInfo,
+    asked_for: Option<&str>,
+) -> Result<FeatureInfo, WmsError> {
+    let sheet = |kind: InfoKind| {
+        let mut sheets = service.featureinfo_xslt.iter();
+        sheets
+            .find(|(name, _)| InfoKind::of_media_type(name) == kind)
+            .map(|(_, sheet)| (kind, sheet))
+    };
+    let chosen = match asked_for {
+        Some(format) => sheet(InfoKind::of_media_type(format)),
+        None => sheet(InfoKind::Xml).or_else(|| sheet(InfoKind::Html)),
+    };
+    match chosen {
+        Some((kind, sheet)) if infos.iter().all(|info| info.kind == combined.kind) => {
+            let failed = |error: XsltError| LayerError::Source {
+                message: format!("feature information cannot be transformed: {error}"),
+                status: None,
+            };
+            Ok(combined.transformed(sheet, kind).map_err(failed)?)
+        }
+        _ => Ok(combined),
+    }
 }
 
 /// The answers of all sources that know something, in drawing order of their layers.
