@@ -135,4 +135,6 @@ fn finish(mut response: Response, application: &Application) -> Response {
 }
 
 #[cfg(test)]
+mod bad_requests;
+#[cfg(test)]
 mod tests;
