@@ -167,10 +167,10 @@ impl Server {
         if !content_type.starts_with("image/") && !content_type.starts_with("text/plain") {
             assert!(!body.contains("<i>zz"), "{asked}: {body}");
         }
-        if content_type.contains("xml") {
-            if let Err(error) = well_formed(&body) {
-                panic!("{asked}: {error}: {body}");
-            }
+        if content_type.contains("xml")
+            && let Err(error) = well_formed(&body)
+        {
+            panic!("{asked}: {error}: {body}");
         }
         for written in self.platform.paths() {
             assert!(
