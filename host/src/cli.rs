@@ -19,6 +19,7 @@ Examples:
   mapproxy serve mapproxy.yaml                           on http://127.0.0.1:8080/
   mapproxy serve mapproxy.yaml --listen 0.0.0.0:80       for everyone
   mapproxy serve --projects /etc/maps --allow-listing    /etc/maps/roads.yaml below /roads/
+  mapproxy create mymapproxy                             configurations to start from
   mapproxy check mapproxy.yaml                           all problems at once, with line and column")]
 pub(crate) struct Cli {
     #[command(subcommand)]
@@ -35,6 +36,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Serve a configuration, or a directory of them, over HTTP.
     Serve(Box<ServeArgs>),
+    /// Write a new directory: configurations to start from, and what web servers and service managers need.
+    Create(CreateArgs),
     /// Check configurations: prints every problem, exits with 0 when there is no error and with 1 otherwise.
     Check(CheckArgs),
     /// Compile a configuration into a file, for hosts that run the component without this program.
@@ -231,6 +234,24 @@ pub(crate) struct ServeArgs {
     /// File for the access log, instead of standard output.
     #[arg(long, value_name = "FILE")]
     pub(crate) access_log_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+The directory gets etc/develop.ini and etc/config.ini to serve, etc/mapproxy.yaml and etc/seed.yaml, and snippets for
+nginx, lighttpd, Apache and systemd, with the paths of the directory in them.
+
+Example:
+  mapproxy create mymapproxy
+  mapproxy serve mymapproxy/etc/develop.ini --reload")]
+pub(crate) struct CreateArgs {
+    /// The directory; it is made if need be.
+    #[arg(value_name = "DIR")]
+    pub(crate) directory: PathBuf,
+
+    /// Replace files that are there.
+    #[arg(long)]
+    pub(crate) force: bool,
 }
 
 #[derive(Debug, Args)]

@@ -1,9 +1,11 @@
 //! What the commands do.
 
 mod check;
+mod create;
 mod serve;
 
 pub(crate) use self::check::{check, compile};
+pub(crate) use self::create::create;
 pub(crate) use self::serve::serve;
 
 use std::path::{Path, PathBuf};

@@ -11,6 +11,7 @@ mod bindings;
 mod cli;
 mod commands;
 mod component;
+mod create;
 mod diagnostics;
 mod directories;
 mod engine;
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = logging::start(&cli.log).and_then(|()| match &cli.command {
         Command::Serve(args) => commands::serve(args, &cli.component),
+        Command::Create(args) => commands::create(args),
         Command::Check(args) => commands::check(args, &cli.component),
         Command::Compile(args) => commands::compile(args, &cli.component),
         Command::Embed(args) => commands::embed(args, &cli.component).map(|()| ExitCode::SUCCESS),

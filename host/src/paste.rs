@@ -9,7 +9,7 @@
 //! | `[app:NAME]` | `egg:MapProxy#app` (`mapproxy_conf`), `egg:MapProxy#multiapp` (`config_dir`, `allow_listing`) |
 //! | `[composite:NAME]` | `egg:Paste#urlmap`, a line `/path = application` each |
 //! | `[pipeline:NAME]` | filters that only log or compress, which this server does by itself, and an application |
-//! | `[server:NAME]` | `egg:Paste#http` and other HTTP servers, `egg:Flup#fcgi_thread`, `egg:Flup#fcgi_fork`, the `flup_fcgi_*` of PasteScript |
+//! | `[server:NAME]` | `egg:Paste#http` and other HTTP servers, `egg:Flup#fcgi_thread`, `egg:Flup#fcgi_fork`, `egg:PasteScript#flup_fcgi_*` |
 //! | `[loggers]` | the levels of the loggers |
 //!
 //! An application may also be `config:OTHER.ini#NAME`, or the name of another section.

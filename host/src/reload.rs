@@ -145,7 +145,7 @@ impl Source {
     }
 }
 
-/// The absolute path of something that exists. A file may be a link whose target changes (Kubernetes' ConfigMaps), so it
+/// The absolute path of something that exists. A file may be a link whose target changes (a `ConfigMap` of Kubernetes), so it
 /// is not followed.
 fn locate(path: &Path) -> std::io::Result<PathBuf> {
     let real = path.canonicalize()?;

@@ -206,12 +206,11 @@ where
                 ended = connection.as_mut() => Some(ended),
                 _ = timeout(FIRST_REQUEST, begun.notified()) => None,
             };
-            match early {
-                Some(ended) => ended,
-                None => {
-                    connection.as_mut().graceful_shutdown();
-                    connection.await
-                }
+            if let Some(ended) = early {
+                ended
+            } else {
+                connection.as_mut().graceful_shutdown();
+                connection.await
             }
         }
     };

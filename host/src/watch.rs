@@ -1,6 +1,6 @@
 //! Noticing that files change: by the kernel's notification where it reaches, and by looking every half a second, which
 //! also works on network drives, in containers' mounts and where a directory was a symbolic link that now leads
-//! elsewhere (Kubernetes' ConfigMaps).
+//! elsewhere (a `ConfigMap` of Kubernetes).
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -228,7 +228,8 @@ async fn serve_alone(args: &ServeArgs, reloader: Reloader, reading: Reading) -> 
     let signals = Signals::catch()?;
     let hangup = signal(SignalKind::hangup())?;
     let (stopper, stop) = shutdown::channel();
-    accept(&server, listeners, stop);
+    accept(&server, listeners, &stop);
+    drop(stop);
     tokio::spawn(reloader.run(hangup, watched(args, reading.files)));
     status.ready();
     addresses.iter().try_for_each(|address| announce(address))?;
@@ -270,7 +271,8 @@ async fn work(args: &ServeArgs, server: &Arc<Server>, assignment: Assignment) ->
     // Access logs are opened again when the supervisor says so.
     let _ignored = signal(SignalKind::hangup())?;
     let (stopper, stop) = shutdown::channel();
-    accept(server, listeners.into_iter().map(Opened::from).collect(), stop);
+    accept(server, listeners.into_iter().map(Opened::from).collect(), &stop);
+    drop(stop);
     if let Some(health) = &server.health {
         health.ready();
     }
@@ -285,7 +287,7 @@ async fn work(args: &ServeArgs, server: &Arc<Server>, assignment: Assignment) ->
 }
 
 /// Accepts connections on `listeners` until `stop`.
-fn accept(server: &Arc<Server>, listeners: Vec<Opened>, stop: Stop) {
+fn accept(server: &Arc<Server>, listeners: Vec<Opened>, stop: &Stop) {
     let connections = Arc::new(Semaphore::new(server.limits.max_connections));
     for listener in listeners {
         let serving = server::serve(Arc::clone(server), listener, Arc::clone(&connections), stop.clone());

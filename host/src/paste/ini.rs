@@ -36,7 +36,8 @@ pub(super) struct Section {
 pub(super) struct Entry {
     pub(super) key: String,
     pub(super) key_place: Place,
-    raw: String,
+    /// As it is written.
+    pub(super) raw: String,
     pub(super) place: Place,
 }
 
@@ -93,19 +94,14 @@ impl Ini {
     }
 
     /// The value of an entry of `section` with all references replaced.
-    pub(super) fn value(&self, section: &Section, entry: &Entry) -> Result<String, Problem> {
+    pub(super) fn value(&self, section: &Section, entry: &Entry) -> Result<String, Box<Problem>> {
         self.interpolate(section, &entry.raw, 0).map_err(|message| {
-            self.error(
+            Box::new(self.error(
                 entry.place,
                 message,
                 "`%(name)s` with a key of the section or of `[DEFAULT]`; `%%` for a percent sign",
-            )
+            ))
         })
-    }
-
-    /// The value of an entry as it is written.
-    pub(super) fn raw<'entry>(&self, entry: &'entry Entry) -> &'entry str {
-        &entry.raw
     }
 
     /// Whether a value of the file refers to `key`.

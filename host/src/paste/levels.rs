@@ -20,7 +20,7 @@ pub(super) fn filter(ini: &Ini, problems: &mut Vec<Problem>) -> Option<String> {
     let loggers = ini.section("loggers")?;
     let keys = ini.entry(loggers, "keys")?;
     let mut parts = Vec::new();
-    for name in ini.raw(keys).split(',').map(str::trim).filter(|name| !name.is_empty()) {
+    for name in keys.raw.split(',').map(str::trim).filter(|name| !name.is_empty()) {
         let Some(section) = ini.section(&format!("logger_{name}")) else {
             problems.push(ini.warning(
                 keys.place,
@@ -36,7 +36,7 @@ pub(super) fn filter(ini: &Ini, problems: &mut Vec<Problem>) -> Option<String> {
             parts.insert(0, level.to_owned());
             continue;
         }
-        let qualified = ini.entry(section, "qualname").map_or(name, |entry| ini.raw(entry));
+        let qualified = ini.entry(section, "qualname").map_or(name, |entry| entry.raw.as_str());
         // Ours are two: the server, and what the component writes. Python's are finer.
         if qualified == "mapproxy" {
             parts.push(format!("mapproxy={level}"));
@@ -55,7 +55,7 @@ pub(super) fn filter(ini: &Ini, problems: &mut Vec<Problem>) -> Option<String> {
 
 fn level(ini: &Ini, section: &Section, problems: &mut Vec<Problem>) -> Option<&'static str> {
     let entry = ini.entry(section, "level")?;
-    let wanted = ini.raw(entry).trim().to_uppercase();
+    let wanted = entry.raw.trim().to_uppercase();
     let found = LEVELS.iter().find(|(name, _)| *name == wanted);
     if found.is_none() {
         problems.push(ini.warning(
@@ -71,7 +71,7 @@ fn level(ini: &Ini, section: &Section, problems: &mut Vec<Problem>) -> Option<&'
 fn handlers(ini: &Ini, problems: &mut Vec<Problem>) {
     for section in ini.sections().filter(|section| section.name.starts_with("handler_")) {
         if let Some(entry) = ini.entry(section, "class")
-            && ini.raw(entry) != "StreamHandler"
+            && entry.raw != "StreamHandler"
         {
             problems.push(ini.warning(
                 entry.place,

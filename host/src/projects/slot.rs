@@ -42,12 +42,12 @@ impl Slot {
 
     /// The application for a request.
     pub(super) async fn app(&self, loader: &Loader) -> Found {
-        if let Some(app) = self.up_to_date() {
-            return Found { app, fresh: false };
+        if let Some(found) = self.up_to_date() {
+            return found;
         }
         let _loading = self.loading.lock().await;
-        if let Some(app) = self.up_to_date() {
-            return Found { app, fresh: false };
+        if let Some(found) = self.up_to_date() {
+            return found;
         }
         let (app, files) = self.load(loader).await;
         let app = app.map(Arc::new);
@@ -84,10 +84,13 @@ impl Slot {
     }
 
     /// What was loaded, where that is what is on disk.
-    fn up_to_date(&self) -> Option<Option<Arc<App>>> {
+    fn up_to_date(&self) -> Option<Found> {
         let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
         let files = current.files.as_ref()?;
-        files.iter().all(Stamp::is_current).then(|| current.app.clone())
+        files.iter().all(Stamp::is_current).then(|| Found {
+            app: current.app.clone(),
+            fresh: false,
+        })
     }
 
     /// Bytes it occupies, roughly.
