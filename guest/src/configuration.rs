@@ -1,7 +1,7 @@
 //! The configuration of this instance: compiled on the host's request, handed over by the host, or, on a host that does
 //! not know us, read from the first preopened directory.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -14,13 +14,20 @@ use crate::platform::Wasi;
 
 thread_local! {
     static CURRENT: RefCell<Option<Rc<Compiled>>> = const { RefCell::new(None) };
+    static GIVEN: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Takes what an earlier [`compile`] made.
 pub(crate) fn configure(bytes: Vec<u8>) -> Result<(), String> {
     let compiled = Compiled::open(bytes).map_err(|error| error.to_string())?;
     CURRENT.set(Some(Rc::new(compiled)));
+    GIVEN.set(true);
     Ok(())
+}
+
+/// Whether the host gave it, and so knows the contract of `wit/mapproxy.wit`.
+pub(crate) fn was_given() -> bool {
+    GIVEN.get()
 }
 
 /// The configuration the host gave, or the one found in the file system.

@@ -5,9 +5,10 @@
 //! (`wit/mapproxy.wit`).
 #![expect(
     unsafe_code,
-    reason = "the export macros of the bindings expand to `unsafe extern` functions"
+    reason = "the export macros of the bindings expand to `unsafe extern` functions, and an allocator is unsafe"
 )]
 
+mod allocator;
 mod configuration;
 mod files;
 mod http_client;
@@ -29,6 +30,10 @@ use crate::platform::Wasi;
 /// Largest request body that is read; the host has a limit of its own.
 const MAX_BODY: usize = 16 << 20;
 
+/// Names the file that is the body; `wit/mapproxy.wit` has the contract.
+const SENDFILE: &str = "x-sendfile";
+const SENDFILE_TYPE: &str = "x-sendfile-type";
+
 mod bindings {
     #![allow(clippy::all, clippy::pedantic, clippy::restriction, reason = "generated code")]
     wit_bindgen::generate!({ path: "../wit", world: "mapproxy" });
@@ -46,8 +51,10 @@ impl wasip2::exports::http::incoming_handler::Guest for Shell {
         logger::install();
         let platform = Rc::new(Wasi::default());
         let response = match read_request(incoming) {
-            Ok(request) => match configuration::current(&platform) {
+            Ok(mut request) => match configuration::current(&platform) {
                 Ok(compiled) => {
+                    request.sends_files = configuration::was_given()
+                        && request.headers.get(SENDFILE_TYPE).is_none_or(|value| value != "none");
                     let platform: Rc<dyn mapproxy_core::platform::Platform> = platform;
                     mapproxy_core::app::handle(&platform, &compiled, &request)
                 }
@@ -113,6 +120,7 @@ fn read_request(incoming: IncomingRequest) -> Result<Request, Response> {
         query: query.to_owned(),
         headers,
         body,
+        sends_files: false,
     })
 }
 
@@ -137,12 +145,17 @@ fn read_body(incoming: &IncomingRequest) -> Result<Vec<u8>, Response> {
 
 fn answer(response: Response, out: ResponseOutparam) {
     let length = response.body.len().to_string();
-    let bodyless = matches!(response.status, 204 | 304);
+    let bodyless = matches!(response.status, 204 | 304) || response.file.is_some();
     let fields = Fields::new();
     for (name, value) in &response.headers.0 {
         if let Err(error) = fields.append(name, value.as_bytes()) {
             log::error!("response header `{name}`: {error}");
         }
+    }
+    if let Some(path) = &response.file
+        && let Err(error) = fields.append(SENDFILE, path.as_bytes())
+    {
+        log::error!("`{path}` cannot be sent: {error}");
     }
     if !bodyless {
         let _ = fields.set("content-length", &[length.into_bytes()]);

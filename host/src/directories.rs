@@ -2,18 +2,27 @@
 //!
 //! Guest path and host path are the same. Opening a directory for every instance would cost a system call each (and a
 //! `close`); cloning the opened set costs a reference count. But an open directory that was deleted stays empty for ever,
-//! so each use compares the path with what was opened (one `stat`, about 1 us) and opens anew when they differ.
+//! so paths are compared with what was opened (one `stat` each, about 1 us) and opened anew where they differ. Requests
+//! that run at the same time share a comparison ([`TRUSTED_FOR`]).
 
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read as _};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::RwLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, RwLock};
+use std::time::{Duration, Instant};
 
+use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
 use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 use wasmtime_wasi::filesystem::WasiFilesystemCtx;
 use wasmtime_wasi::{FsPerms, WasiCtx};
+
+/// How long a comparison holds while other requests are under way. A request that comes alone always compares, so that
+/// a client which sees an answer, replaces a directory and asks again never meets the old one.
+const TRUSTED_FOR: Duration = Duration::from_micros(300);
 
 /// One directory and what an instance may do in it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,12 +36,22 @@ pub(crate) struct Directory {
 pub(crate) struct Directories {
     wanted: Vec<Directory>,
     opened: RwLock<Opened>,
+    /// Counts the requests under way.
+    in_use: Arc<()>,
+    since: Instant,
+    /// Nanoseconds from `since` to the last comparison.
+    compared: AtomicU64,
 }
+
+/// Held by a request that uses the directories.
+pub(crate) struct InUse(#[expect(dead_code, reason = "its count is what matters")] Arc<()>);
 
 struct Opened {
     context: WasiFilesystemCtx,
     /// What each wanted directory was when it was opened; `None` where it was missing.
     identities: Vec<Option<Identity>>,
+    /// The same directories, for what the host itself reads; `None` where one was missing.
+    descriptors: Vec<Option<OwnedFd>>,
 }
 
 /// Device and inode: changes when a directory is deleted and made again.
@@ -41,14 +60,54 @@ type Identity = (u64, u64);
 impl Directories {
     /// Opens the directories, making the writable ones that are missing.
     pub(crate) fn open(wanted: Vec<Directory>) -> Self {
-        let opened = RwLock::new(open_all(&wanted));
-        Self { wanted, opened }
+        Self {
+            opened: RwLock::new(open_all(&wanted)),
+            wanted,
+            in_use: Arc::default(),
+            since: Instant::now(),
+            compared: AtomicU64::new(0),
+        }
     }
 
-    /// The file system of a fresh instance.
-    pub(crate) fn context(&self) -> WasiFilesystemCtx {
+    /// The file system of a fresh instance, with a token to keep for as long as it is used.
+    pub(crate) fn context(&self) -> (WasiFilesystemCtx, InUse) {
+        let in_use = InUse(Arc::clone(&self.in_use));
+        // One is ours, one that of the request that asks.
+        let is_alone = Arc::strong_count(&self.in_use) <= 2;
+        (self.context_at(self.since.elapsed(), is_alone), in_use)
+    }
+
+    /// Reads the file at an absolute path that a guest named: one in its directories, where links cannot lead out of
+    /// them either. `expected` is its likely length.
+    pub(crate) fn read(&self, path: &Path, expected: usize) -> io::Result<Vec<u8>> {
+        let opened = self.opened.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let inside = self
+            .wanted
+            .iter()
+            .zip(&opened.descriptors)
+            .filter_map(|(directory, descriptor)| {
+                Some((descriptor.as_ref()?, path.strip_prefix(&directory.path).ok()?))
+            });
+        let innermost = inside.min_by_key(|(_, rest)| rest.as_os_str().len());
+        let (descriptor, rest) = innermost.ok_or(io::ErrorKind::NotFound)?;
+        // A pipe would keep us waiting.
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+        let file = File::from(openat2(descriptor, rest, flags, Mode::empty(), resolve)?);
+        let mut content = Vec::with_capacity(expected);
+        // `take` because a bare file would be asked for its length first, which is a system call more.
+        file.take(u64::MAX).read_to_end(&mut content)?;
+        Ok(content)
+    }
+
+    fn context_at(&self, now: Duration, is_alone: bool) -> WasiFilesystemCtx {
         // A poisoned lock only means that another request failed while holding it; the value is replaced as a whole.
         let opened = self.opened.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if !is_alone && now < Duration::from_nanos(self.compared.load(Ordering::Relaxed)) + TRUSTED_FOR {
+            return opened.context.clone();
+        }
+        let nanoseconds = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
+        self.compared.store(nanoseconds, Ordering::Relaxed);
         let current = self
             .wanted
             .iter()
@@ -74,6 +133,7 @@ fn open_all(wanted: &[Directory]) -> Opened {
     // File operations run on the thread of the request: a hop to another thread costs more than a read from the page cache.
     builder.allow_blocking_current_thread(true);
     let mut identities = Vec::with_capacity(wanted.len());
+    let mut descriptors = Vec::with_capacity(wanted.len());
     for directory in wanted {
         if directory.writable
             && let Err(error) = create(&directory.path)
@@ -98,11 +158,14 @@ fn open_all(wanted: &[Directory]) -> Opened {
                     }
                 },
             );
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        descriptors.push(identity.and_then(|_| rustix::fs::open(&directory.path, flags, Mode::empty()).ok()));
         identities.push(identity);
     }
     Opened {
         context: builder.build().filesystem().clone(),
         identities,
+        descriptors,
     }
 }
 
@@ -145,6 +208,57 @@ mod tests {
         directories.context();
         assert!(cache.is_dir());
         assert_eq!(identities(&directories), vec![identity(&cache)]);
+        fs::remove_dir_all(&root).unwrap();
+    }
+
+    #[test]
+    fn requests_that_overlap_share_a_comparison_for_a_moment() {
+        let path = std::env::temp_dir().join(format!("mapproxy-shared-{}", std::process::id()));
+        let directories = Directories::open(vec![Directory {
+            path: path.clone(),
+            writable: true,
+        }]);
+        let at = |milliseconds| TRUSTED_FOR * 2 + Duration::from_millis(milliseconds);
+        let check = |now, is_alone, expect: bool| {
+            fs::remove_dir_all(&path).unwrap();
+            directories.context_at(now, is_alone);
+            assert_eq!(path.is_dir(), expect, "{now:?} {is_alone}");
+            directories.context_at(now, true);
+        };
+        check(at(0), false, true);
+        check(at(0), false, false);
+        check(at(0), true, true);
+        check(at(1), false, true);
+        fs::remove_dir_all(&path).unwrap();
+    }
+
+    #[test]
+    fn reads_files_in_the_directories_alone() {
+        let root = std::env::temp_dir().join(format!("mapproxy-read-{}", std::process::id()));
+        let inner = root.join("cache/inner");
+        fs::create_dir_all(&inner).unwrap();
+        fs::write(root.join("secret"), "secret").unwrap();
+        fs::write(inner.join("tile"), "tile").unwrap();
+        std::os::unix::fs::symlink("../../secret", inner.join("out")).unwrap();
+        std::os::unix::fs::symlink("tile", inner.join("in")).unwrap();
+        let wanted = |path: &Path| Directory {
+            path: path.to_owned(),
+            writable: false,
+        };
+        let directories = Directories::open(vec![wanted(&root.join("cache")), wanted(&inner)]);
+        let check = |path: PathBuf, expect: Option<&str>| {
+            let found = directories.read(&path, 2).ok();
+            assert_eq!(found.as_deref(), expect.map(str::as_bytes), "{}", path.display());
+        };
+        check(inner.join("tile"), Some("tile"));
+        check(inner.join("in"), Some("tile"));
+        check(inner.join("out"), None);
+        check(inner.join("missing"), None);
+        check(inner.join("../../secret"), None);
+        check(inner.clone(), None);
+        check(root.join("secret"), None);
+        check(PathBuf::from("/etc/passwd"), None);
+        check(PathBuf::from("tile"), None);
         fs::remove_dir_all(&root).unwrap();
     }
 

@@ -62,6 +62,10 @@ pub(crate) fn build(limits: EngineLimits) -> Result<Engine> {
         .async_stack_size(ASYNC_STACK)
         .cranelift_opt_level(OptLevel::Speed)
         .wasm_component_model(true);
+    // For `perf report` (CONTRIBUTING.md): names of the guest's functions in `/tmp/perf-PID.map`.
+    if std::env::var_os("MAPPROXY_PERF_MAP").is_some() {
+        config.profiler(wasmtime::ProfilingStrategy::PerfMap);
+    }
     Engine::new(&config)
         .map_err(anyhow::Error::from)
         .context("failed to set up the WebAssembly engine")

@@ -19,6 +19,7 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use crate::app::App;
 use crate::bindings::{Mapproxy, MapproxyPre};
+use crate::directories::InUse;
 use crate::guest_log::GuestStream;
 use crate::limits::MemoryLimit;
 use crate::outbound::Outgoing;
@@ -51,6 +52,8 @@ pub(crate) struct State {
     http: WasiHttpCtx,
     outgoing: Outgoing,
     memory: MemoryLimit,
+    /// Lives as long as the instance.
+    in_use: Option<InUse>,
 }
 
 impl WasiView for State {
@@ -181,12 +184,12 @@ impl Guests {
             .allow_tcp(false)
             .allow_udp(false);
         let mut wasi = wasi.build();
-        *wasi.filesystem() = app.directories.context();
-        let mut store = self.store(State::new(
-            wasi,
-            Outgoing::to(Arc::clone(&app.upstreams)),
-            self.max_memory,
-        ));
+        let (filesystem, in_use) = app.directories.context();
+        *wasi.filesystem() = filesystem;
+        let outgoing = Outgoing::to(Arc::clone(&app.upstreams));
+        let mut state = State::new(wasi, outgoing, self.max_memory);
+        state.in_use = Some(in_use);
+        let mut store = self.store(state);
 
         let instance = self
             .pre
@@ -228,6 +231,7 @@ impl State {
             http: WasiHttpCtx::new(),
             outgoing,
             memory: MemoryLimit::new(max_memory),
+            in_use: None,
         }
     }
 }

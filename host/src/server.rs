@@ -5,6 +5,7 @@ mod connection;
 mod mount;
 mod refusal;
 mod request;
+mod sendfile;
 
 use std::convert::Infallible;
 use std::io;

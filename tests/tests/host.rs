@@ -140,6 +140,51 @@ async fn only_the_directories_of_the_configuration_are_there() -> Result<()> {
 }
 
 #[tokio::test]
+async fn files_are_sent_from_the_directories_of_the_configuration_alone() -> Result<()> {
+    let scratch = Scratch::new("sendfile")?;
+    let data = scratch.path.join("data");
+    fs::create_dir(&data)?;
+    fs::write(data.join("file"), "data")?;
+    scratch.file("secret", "secret")?;
+    std::os::unix::fs::symlink(scratch.path.join("secret"), data.join("link"))?;
+    let config = scratch.file("config", &format!("read {}\n", data.display()))?;
+    let server = Server::hostile(&config)?.start().await?;
+
+    let get = async |target: String| -> Result<_> {
+        let request = Request::get(target).header("x-sendfile-type", "none");
+        let answer = server.send(request.body(Bytes::new())?).await?;
+        assert!(!answer.headers().contains_key("x-sendfile"));
+        Ok(answer)
+    };
+    let check = async |path: &Path, expect: &'static str| -> Result<()> {
+        let answer = get(format!("/send{}", path.display())).await?;
+        assert_eq!(
+            (answer.status(), &answer.body()[..]),
+            (StatusCode::OK, expect.as_bytes()),
+            "{}",
+            path.display()
+        );
+        Ok(())
+    };
+    // What a client says about sending files does not count.
+    check(&data.join("file"), "data").await?;
+    // Whatever cannot be sent, the instance is asked for.
+    for path in [
+        "data/missing",
+        "data/link",
+        "data/../secret",
+        "secret",
+        "data",
+        "/etc/passwd",
+    ] {
+        check(&scratch.path.join(path), "from memory").await?;
+    }
+    let answer = get(format!("/insist{}", data.join("missing").display())).await?;
+    assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_cache_directory_may_be_deleted_at_any_time() -> Result<()> {
     let scratch = Scratch::new("deleted")?;
     let cache = scratch.path.join("cache/tiles");

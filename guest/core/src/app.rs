@@ -111,6 +111,7 @@ fn without_body(status: u16) -> Response {
         status,
         headers: crate::http::Headers::default(),
         body: Vec::new(),
+        file: None,
     }
 }
 

@@ -56,6 +56,8 @@ pub struct Request {
     pub query: String,
     pub headers: Headers,
     pub body: Vec<u8>,
+    /// The carrier can send a file in place of a body, see [`Response::file`].
+    pub sends_files: bool,
 }
 
 /// Our answer. `Content-Length` is the carrier's business; so is leaving out the body of a HEAD answer.
@@ -64,6 +66,9 @@ pub struct Response {
     pub status: u16,
     pub headers: Headers,
     pub body: Vec<u8>,
+    /// Absolute path of the file that is the body, in place of `body`: its bytes need not pass through us. Only for
+    /// requests whose carrier can do it ([`Request::sends_files`]).
+    pub file: Option<String>,
 }
 
 impl Response {
@@ -75,6 +80,15 @@ impl Response {
             status,
             headers,
             body: body.into(),
+            file: None,
+        }
+    }
+
+    /// An answer whose body is a file, by its absolute path.
+    pub fn of_file(status: u16, content_type: &str, path: String) -> Self {
+        Self {
+            file: Some(path),
+            ..Self::new(status, content_type, Vec::new())
         }
     }
 }

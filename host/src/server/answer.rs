@@ -44,6 +44,11 @@ impl Running {
         ended
     }
 
+    /// Lets the guest work to its end.
+    pub(super) async fn end(&mut self) -> Result<(), Failure> {
+        std::future::poll_fn(|context| self.poll(context)).await
+    }
+
     pub(super) fn ended(&self) -> bool {
         self.guest.is_none()
     }

@@ -22,6 +22,7 @@ use super::Server;
 use super::answer::{self, AnswerBody, Running, Streaming};
 use super::mount::{self, SCRIPT_NAME};
 use super::refusal::Refusal;
+use super::sendfile;
 use crate::admin;
 use crate::app::App;
 use crate::apps::Route;
@@ -117,12 +118,39 @@ impl Server {
         } else {
             mount::enter(request, &mounted, prefix_len)?
         };
+        let spare = request.clone();
+        let (mut response, mut running) = self.ask(&app, request, deadline, stop.clone(), span).await?;
+        if let Some(path) = sendfile::take(&mut response) {
+            running.end().await.map_err(Refusal::Failed)?;
+            if let Some(content) = sendfile::read(&app.directories, &path) {
+                return Ok(of_file(response, content, head_only));
+            }
+            let mut request = spare;
+            sendfile::refuse(request.headers_mut());
+            (response, running) = self.ask(&app, request, deadline, stop, span).await?;
+            if sendfile::take(&mut response).is_some() {
+                in_span(|| error!(path = %path.display(), "the instance named a file that is not its to send"));
+                return Err(Refusal::NoAnswer);
+            }
+        }
+        finish(response, running, head_only).await
+    }
+
+    /// Runs `request` in an instance of `app` until the head of its answer is known.
+    async fn ask(
+        self: &Arc<Self>,
+        app: &Arc<App>,
+        request: Request<Full<Bytes>>,
+        deadline: Instant,
+        stop: Stop,
+        span: &Arc<RequestSpan>,
+    ) -> Result<(Response<HyperOutgoingBody>, Running), Refusal> {
         let permit = timeout_at(deadline, self.admit())
             .await
             .map_err(|_elapsed| Refusal::Busy)??;
 
         let (respond, mut answered) = oneshot::channel();
-        let guest = self.guest(app, request, respond, deadline, permit, stop);
+        let guest = self.guest(Arc::clone(app), request, respond, deadline, permit, stop);
         let guest = Arc::clone(span).scope(guest);
         let mut running = Running::new(guest);
         let (ended, answer) = std::future::poll_fn(|context| {
@@ -135,21 +163,18 @@ impl Server {
             return Err(Refusal::Failed(failure));
         }
         // Without an answer the guest has dropped the handle of its answer, and may go on working for nobody.
-        let response = match answer {
-            Some(Ok(response)) => response,
+        match answer {
+            Some(Ok(response)) => Ok((response, running)),
             Some(Err(code)) => {
                 in_span(|| error!(?code, "the instance answered with an error code"));
-                return Err(Refusal::NoAnswer);
+                Err(Refusal::NoAnswer)
             }
             None => {
-                std::future::poll_fn(|context| running.poll(context))
-                    .await
-                    .map_err(Refusal::Failed)?;
+                running.end().await.map_err(Refusal::Failed)?;
                 in_span(|| error!("the instance ended without an answer"));
-                return Err(Refusal::NoAnswer);
+                Err(Refusal::NoAnswer)
             }
-        };
-        finish(response, running, head_only).await
+        }
     }
 
     /// Checks what a client sent and reads its body: a slow client must not hold an instance.
@@ -177,6 +202,7 @@ impl Server {
                 Err(_broken) => return Err(Refusal::BadRequest("the body is incomplete")),
             }
         };
+        sendfile::allow(&mut parts.headers);
         // To a WSGI application HEAD is GET too; that way `Content-Length` is right.
         if parts.method == Method::HEAD {
             parts.method = Method::GET;
@@ -279,6 +305,14 @@ fn insert_mount(headers: &mut HeaderMap, mount: &str) -> Result<(), Refusal> {
         headers.insert(SCRIPT_NAME, value);
     }
     Ok(())
+}
+
+/// The answer whose body is a file.
+fn of_file(mut response: Response<HyperOutgoingBody>, content: Bytes, head_only: bool) -> Response<AnswerBody> {
+    response
+        .headers_mut()
+        .insert(CONTENT_LENGTH, HeaderValue::from(content.len()));
+    response.map(|_empty| AnswerBody::whole(if head_only { Bytes::new() } else { content }))
 }
 
 async fn finish(

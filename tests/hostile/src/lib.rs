@@ -183,6 +183,8 @@ impl wasip2::exports::http::incoming_handler::Guest for Hostile {
                 Ok(()) => answer(out, 200, b"written"),
                 Err(error) => answer(out, 404, error.to_string().as_bytes()),
             },
+            "send" if refuses_files(&request) => answer(out, 200, b"from memory"),
+            "send" | "insist" => send_file(out, &format!("/{rest}")),
             "large" => answer(out, 200, &vec![b'x'; query.parse().unwrap_or(1 << 20)]),
             "trickle" => trickle(out, query.parse().unwrap_or(10)),
             "sleep" => {
@@ -226,6 +228,22 @@ fn write(stream: &OutputStream, mut bytes: &[u8]) -> Result<(), StreamError> {
         bytes = later;
     }
     stream.flush()
+}
+
+/// Asks the host to send a file.
+fn send_file(out: ResponseOutparam, path: &str) {
+    let fields = Fields::new();
+    fields
+        .append("x-sendfile", path.as_bytes())
+        .expect("the path is a valid header");
+    let response = OutgoingResponse::new(fields);
+    let body = response.body().expect("taken once");
+    ResponseOutparam::set(out, Ok(response));
+    let _ = OutgoingBody::finish(body, None);
+}
+
+fn refuses_files(request: &IncomingRequest) -> bool {
+    request.headers().get("x-sendfile-type") == [b"none"]
 }
 
 fn half_an_answer(out: ResponseOutparam) {

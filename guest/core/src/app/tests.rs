@@ -61,6 +61,7 @@ impl Server {
             query: query.to_owned(),
             headers: Headers(headers),
             body: Vec::new(),
+            sends_files: false,
         };
         let platform: Rc<dyn Platform> = Rc::<MemoryPlatform>::clone(&self.platform);
         handle(&platform, &self.compiled, &request)

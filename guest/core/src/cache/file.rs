@@ -10,7 +10,7 @@ use std::rc::Rc;
 use crate::config::model::{DirectoryLayout, FileCache, SingleColorLinks};
 use crate::grid::TileCoord;
 use crate::layer::LayerError;
-use crate::platform::{FileError, FileInfo, Files, Links, Platform};
+use crate::platform::{FileError, FileInfo, FileKind, Files, Links, Platform};
 use crate::query::Dimensions;
 
 use super::path::{relative_path, tile_path};
@@ -109,6 +109,20 @@ impl TileCache for FileTileCache {
         }
         let info = described(info);
         Ok(Some(StoredTile { data, info }))
+    }
+
+    fn file(&self, tile: TileCoord, dimensions: &Dimensions) -> Result<Option<(String, TileInfo)>, LayerError> {
+        // The size that clients are told is that of the file, the age that of the link.
+        if self.links == SingleColorLinks::Symlink {
+            return Ok(None);
+        }
+        let path = self.path(tile, dimensions)?;
+        match self.files().info(&path, Links::Follow) {
+            Ok(info) if info.kind == FileKind::File => Ok(Some((path, described(info)))),
+            Ok(_) => Ok(None),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     fn info(&self, tile: TileCoord, dimensions: &Dimensions) -> Result<Option<TileInfo>, LayerError> {

@@ -46,6 +46,12 @@ pub trait TileCache: std::fmt::Debug {
     /// Age and size without the bytes; `None` if it is not there.
     fn info(&self, tile: TileCoord, dimensions: &Dimensions) -> Result<Option<TileInfo>, LayerError>;
 
+    /// The file that holds the tile's bytes and nothing else, by its absolute path, with age and size; `None` if the tile
+    /// is not there or not a file.
+    fn file(&self, _tile: TileCoord, _dimensions: &Dimensions) -> Result<Option<(String, TileInfo)>, LayerError> {
+        Ok(None)
+    }
+
     /// Stores the bytes; readers see the old tile or the whole new one. `color` are the channels of an image that has
     /// only one colour, see [`links_single_colors`](Self::links_single_colors).
     fn store(

@@ -233,6 +233,22 @@ impl TileManager {
         Ok(found)
     }
 
+    /// The file of a stored tile that is not too old, by its absolute path; `None` where there is none, and where its
+    /// bytes would have to be looked at (`mixed` may be PNG or JPEG).
+    pub fn stored_file(
+        &self,
+        tile: TileCoord,
+        dimensions: &Dimensions,
+    ) -> Result<Option<(String, TileInfo)>, LayerError> {
+        if !self.exists(tile) || *self.format() == ImageFormat::MIXED {
+            return Ok(None);
+        }
+        let dimensions = &*self.own_dimensions(dimensions)?;
+        let limit = self.stale_limit();
+        let found = self.cache.file(tile, dimensions)?;
+        Ok(found.filter(|(_, info)| self.has_no_sources() || !is_stale(info, limit)))
+    }
+
     /// Whether the tile is stored and not too old.
     pub fn is_cached(&self, tile: TileCoord, dimensions: &Dimensions) -> Result<bool, LayerError> {
         self.is_fresh(tile, &*self.own_dimensions(dimensions)?, self.stale_limit())

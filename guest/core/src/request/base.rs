@@ -138,6 +138,7 @@ mod tests {
             query: String::new(),
             headers: Headers(headers),
             body: Vec::new(),
+            sends_files: false,
         }
     }
 

@@ -268,6 +268,7 @@ mod tests {
             query: "service=WMS".to_owned(),
             headers,
             body: b"layers=a&SERVICE=x".to_vec(),
+            sends_files: false,
         };
         assert_eq!(QueryParams::of_request(&request).to_query(), "service=WMS,x&layers=a");
         request.headers.set("Content-Type", "text/xml");

@@ -264,12 +264,9 @@ fn matches<'t>(pieces: &[Piece<'t>], text: &str, found: &mut Found<'t>, steps: &
         [Piece::Variable(name), rest @ ..] => {
             let allowed = characters_of(name);
             let longest = text.find(|c| !allowed(c)).unwrap_or(text.len());
-            let ends = text
-                .char_indices()
-                .map(|(at, c)| at + c.len_utf8())
-                .take_while(|end| *end <= longest);
-            let ends: Vec<usize> = ends.collect();
-            ends.into_iter().rev().any(|end| {
+            let (candidates, _) = text.split_at(longest);
+            let ends = candidates.char_indices().rev().map(|(at, c)| at + c.len_utf8());
+            { ends }.any(|end| {
                 let (value, behind) = text.split_at(end);
                 let is_match = matches(rest, behind, found, steps);
                 if is_match {

@@ -1,7 +1,6 @@
 //! What clients and proxies may keep: `ETag`, `Last-modified`, `Cache-control`, and the answer 304 to those who ask
 //! whether their copy is still good. (MapProxy: `response.py`; RFC 9110 section 13, RFC 9111.)
 
-use std::fmt::Write;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use md5::{Digest, Md5};
@@ -66,6 +65,7 @@ pub fn cacheable(mut response: Response, request: &Request, validators: &Validat
     if validators.match_request(request) {
         response.status = 304;
         response.body = Vec::new();
+        response.file = None;
         response
             .headers
             .0
@@ -112,11 +112,11 @@ fn http_date(time: UnixTime) -> String {
 }
 
 fn md5_hex(data: &[u8]) -> String {
-    let mut hex = String::with_capacity(32);
-    for byte in Md5::digest(data) {
-        write!(hex, "{byte:02x}").expect("writing to a string does not fail");
-    }
-    hex
+    let digest = Md5::digest(data);
+    let digits = digest.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    digits
+        .map(|digit| char::from(b"0123456789abcdef"[usize::from(digit)]))
+        .collect()
 }
 
 #[cfg(test)]
@@ -139,6 +139,7 @@ mod tests {
             query: String::new(),
             headers: Headers(headers),
             body: Vec::new(),
+            sends_files: false,
         };
         let response = Response::new(200, "image/png", *b"tile");
         cacheable(response, &request, &Validators::of_tile(TIME, 10214), 259_200)

@@ -48,6 +48,7 @@ pub(super) fn handle(context: &Context<'_>, params: &QueryParams) -> Option<Resp
         path,
         query,
         body: Vec::new(),
+        sends_files: false,
         ..context.request.clone()
     };
     let own = Context {

@@ -19,6 +19,15 @@ pub(in crate::service) fn tile_answer(
     coord: TileCoord,
     dimensions: &Dimensions,
 ) -> Result<Response, LayerError> {
+    if context.request.sends_files
+        && let Some((path, info)) = manager.stored_file(coord, dimensions)?
+        && let (Some(timestamp), Some(size)) = (info.timestamp, info.size)
+    {
+        let validators = Validators::of_tile(timestamp, size);
+        let response = Response::of_file(200, &manager.format().mime_type(), path);
+        let max_age_s = context.application.tile_expires_s;
+        return Ok(cacheable(response, context.request, &validators, max_age_s));
+    }
     let tile = manager.load_tile(coord, dimensions)?;
     let Some((image, tile)) = tile.and_then(|mut tile| Some((tile.image.take()?, tile))) else {
         return empty_tile(context, manager);
