@@ -148,7 +148,7 @@ impl Parts {
             return Ok(Rc::clone(layer));
         }
         let managers = self.managers(name)?;
-        let mut layers: Vec<_> = managers.iter().map(|manager| map_layer(manager)).collect();
+        let mut layers: Vec<_> = managers.iter().enumerate().map(map_layer).collect();
         let layer = if layers.len() == 1 {
             layers.swap_remove(0).1
         } else {
@@ -368,11 +368,12 @@ impl Parts {
     }
 }
 
-/// The tiles of one grid as a layer, with the grid's system.
-fn map_layer(manager: &Rc<TileManager>) -> (Srs, Rc<dyn MapLayer>) {
+/// The tiles of one grid, by its place in the cache, as a layer, with the grid's system.
+fn map_layer((index, manager): (usize, &Rc<TileManager>)) -> (Srs, Rc<dyn MapLayer>) {
     let grid = manager.grid();
     let own = || MapExtent::new(grid.bbox(), grid.srs().clone());
-    let extent = manager.conf().extent.clone().unwrap_or_else(own);
+    let limit = manager.conf().extents.get(index).cloned().flatten();
+    let extent = limit.unwrap_or_else(own);
     (
         grid.srs().clone(),
         Rc::new(CacheMapLayer::new(Rc::clone(manager), Some(extent))),

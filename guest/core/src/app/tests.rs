@@ -338,7 +338,7 @@ fn cache(name: &str, grids: &[&TileGrid], format: &str) -> Cache {
         coverage: None,
         tile_lock_dir: "/cache/locks".to_owned(),
         lock_timeout_s: 1.0,
-        extent: None,
+        extents: Vec::new(),
         max_tile_limit: 500,
         unsupported: None,
     }

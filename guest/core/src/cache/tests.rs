@@ -169,7 +169,7 @@ fn cache() -> Cache {
         coverage: None,
         tile_lock_dir: "/locks".to_owned(),
         lock_timeout_s: 60.0,
-        extent: None,
+        extents: Vec::new(),
         max_tile_limit: 500,
         unsupported: None,
     }

@@ -321,7 +321,13 @@ impl Challenge {
 
 #[cfg(test)]
 mod tests {
+    use std::rc::Rc;
+    use std::time::Duration;
+
+    use super::super::fetch::send_all;
     use super::*;
+    use crate::http::{Headers, HttpFailure};
+    use crate::platform::memory::{MemoryPlatform, reply};
 
     /// The examples of RFC 7616, 3.9.1.
     #[test]
@@ -402,5 +408,105 @@ mod tests {
         check("a=1; Path=/; Expires=Thu, 01 Jan 1970 00:00:01 GMT", "http://h/", false);
         assert_eq!(Cookie::parse("a=b\r\nX: y", &Target::of("http://h/"), 0.0), None);
         assert_eq!(Cookie::parse("nothing", &Target::of("http://h/"), 0.0), None);
+    }
+
+    fn upstream(cookies: bool, credentials: bool) -> Upstream {
+        let session = Session {
+            credentials: credentials.then(|| ("me".to_owned(), "secret".to_owned())),
+            cookies,
+            base: "/locks/server".to_owned(),
+        };
+        Upstream {
+            request: HttpRequest {
+                url: "http://h/maps?a=b".to_owned(),
+                post: None,
+                headers: Headers::default(),
+                timeout: Duration::from_secs(1),
+                max_body: 1000,
+            },
+            slots: None,
+            session: Some(Rc::new(session)),
+        }
+    }
+
+    fn told(status: u16, name: &str, value: &str) -> Result<HttpReply, HttpFailure> {
+        let mut reply = reply(status, "text/plain", b"")?;
+        reply.headers.set(name, value);
+        Ok(reply)
+    }
+
+    fn send(memory: &Rc<MemoryPlatform>, upstream: Upstream) -> u16 {
+        let platform: Rc<dyn Platform> = Rc::<MemoryPlatform>::clone(memory);
+        let answers = send_all(&platform, vec![upstream], 1, &mut || {});
+        answers.into_iter().next().unwrap().unwrap().status
+    }
+
+    fn sent(memory: &MemoryPlatform, header: &str) -> Vec<Option<String>> {
+        memory
+            .asked()
+            .iter()
+            .map(|request| request.headers.get(header).map(str::to_owned))
+            .collect()
+    }
+
+    #[test]
+    fn a_password_is_sent_in_the_clear_only_where_it_is_asked_for() {
+        let memory = MemoryPlatform::new();
+        memory.answer(|request| match request.headers.get("authorization") {
+            None => told(401, "WWW-Authenticate", "Basic realm=\"x\""),
+            Some(_) => told(200, "X-Fine", "yes"),
+        });
+        assert_eq!(send(&memory, upstream(false, true)), 200);
+        assert_eq!(send(&memory, upstream(false, true)), 200);
+        let basic = Some("Basic bWU6c2VjcmV0".to_owned());
+        assert_eq!(
+            sent(&memory, "authorization"),
+            [None, basic.clone(), basic],
+            "it is remembered"
+        );
+    }
+
+    #[test]
+    fn a_digest_is_sent_where_it_is_asked_for() {
+        let memory = MemoryPlatform::new();
+        memory.answer(|request| match request.headers.get("authorization") {
+            None => told(
+                401,
+                "WWW-Authenticate",
+                "Basic realm=\"x\", Digest realm=\"x\", nonce=\"n\", qop=\"auth\"",
+            ),
+            Some(answer) => {
+                assert!(answer.starts_with("Digest username=\"me\""), "{answer}");
+                assert!(
+                    answer.contains("uri=\"/maps?a=b\"") && !answer.contains("secret"),
+                    "{answer}"
+                );
+                told(200, "X-Fine", "yes")
+            }
+        });
+        assert_eq!(send(&memory, upstream(false, true)), 200);
+        assert_eq!(memory.asked().len(), 2);
+        assert!(memory.paths().is_empty());
+    }
+
+    #[test]
+    fn a_wrong_password_is_not_tried_again_and_again() {
+        let memory = MemoryPlatform::new();
+        memory.answer(|_| told(401, "WWW-Authenticate", "Basic realm=\"x\""));
+        assert_eq!(send(&memory, upstream(false, true)), 401);
+        assert_eq!(memory.asked().len(), 2);
+        assert_eq!(send(&memory, upstream(false, false)), 401);
+        assert_eq!(memory.asked().len(), 3);
+    }
+
+    #[test]
+    fn cookies_last_from_one_request_to_the_next() {
+        let memory = MemoryPlatform::new();
+        memory.answer(|_| told(200, "Set-Cookie", "testcookie=42; Path=/"));
+        send(&memory, upstream(true, false));
+        send(&memory, upstream(true, false));
+        send(&memory, upstream(false, false));
+        assert_eq!(sent(&memory, "cookie"), [None, Some("testcookie=42".to_owned()), None]);
+        assert_eq!(memory.paths(), ["/locks/server.cookies"]);
     }
 }

@@ -392,8 +392,8 @@ pub struct Cache {
     pub tile_lock_dir: String,
     /// seconds a tile lock is waited for (`globals.http.client_timeout`)
     pub lock_timeout_s: f64,
-    /// what the map of all sources can cover
-    pub extent: Option<MapExtent>,
+    /// what the map of all sources can cover of each grid, in their order; all of it where there is none
+    pub extents: Vec<Option<MapExtent>>,
     /// map requests that need at least this many tiles are refused
     pub max_tile_limit: u64,
     /// a message if a part of it is not supported yet: requests that need it answer this

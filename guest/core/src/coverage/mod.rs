@@ -8,6 +8,7 @@ mod error;
 mod expire_tiles;
 mod extent;
 mod geojson;
+mod geopackage;
 #[cfg(test)]
 mod golden;
 mod mask;

@@ -1,23 +1,28 @@
 //! Areas from files and texts.
 
 use super::operations::merge_overlapping;
-use super::{Coverage, CoverageError, Polygon, expire_tiles, geojson, shapefile, wkt};
+use super::{Coverage, CoverageError, Polygon, expire_tiles, geojson, geopackage, shapefile, wkt};
 use crate::srs::Srs;
 
 /// First bytes of a `.shp` file: 9994, big endian.
 const SHAPEFILE_MAGIC: [u8; 4] = [0, 0, 0x27, 0x0a];
 
 impl Coverage {
-    /// Reads a coverage file: a shapefile's `.shp`, GeoJSON, or WKT polygons, one per line. What it is shows in its
+    /// Reads a coverage file: a shapefile's `.shp`, a GeoPackage, GeoJSON, or WKT polygons, one per line. What it is shows in its
     /// first bytes, as in MapProxy, not in its name.
     pub fn from_file(content: &[u8], srs: Srs) -> Result<Self, CoverageError> {
         if content.starts_with(&SHAPEFILE_MAGIC) {
             return Self::from_shapefile(content, srs);
         }
+        if content.starts_with(geopackage::MAGIC) {
+            return Self::from_polygons(geopackage::read(content)?, srs);
+        }
         let text = std::str::from_utf8(content).map_err(|error| CoverageError::Syntax {
             format: "coverage file",
             place: format!("byte {}", error.valid_up_to()),
-            problem: "neither UTF-8 text nor a shapefile: expected WKT polygons, GeoJSON or a `.shp` file".to_owned(),
+            problem:
+                "neither UTF-8 text nor a shapefile: expected WKT polygons, GeoJSON, a `.shp` file or a GeoPackage"
+                    .to_owned(),
         })?;
         let text = text.trim_start_matches('\u{feff}');
         if text.trim_start().starts_with('{') {

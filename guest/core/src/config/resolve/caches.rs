@@ -151,7 +151,7 @@ impl Resolver<'_, '_> {
             coverage,
             tile_lock_dir,
             lock_timeout_s: self.globals.client_timeout_s,
-            extent: extents.first().cloned().flatten(),
+            extents: extents.clone(),
             max_tile_limit: self.globals.max_tile_limit,
             unsupported,
         };

@@ -108,7 +108,7 @@ impl Resolver<'_, '_> {
                 .split_once(':')
                 .is_some_and(|(driver, _)| driver.len() > 1 && driver.chars().all(|c| c.is_ascii_alphabetic()))
         {
-            return Err(self.unusable(file.at, format!("not supported yet: the data source `{name}`")));
+            return Err(self.unusable(file.at, format!("not supported yet: the data source `{name}`; files of WKT polygons, GeoJSON, shapefiles (`.shp`) and GeoPackages work")));
         }
         let path = self.path(&name);
         match self.read(&path) {
