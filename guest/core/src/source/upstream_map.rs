@@ -7,8 +7,8 @@ use crate::client::{SourceClient, UpstreamFailure};
 use crate::config::model::{OnErrorRule, Source};
 use crate::http::{HttpFailure, HttpReply};
 use crate::image::{
-    Cacheability, ImageOptions, Layer, MapImage, MapImageError, Mask, encode, filled, make_transparent, merge,
-    peek_format, peek_size, place_in_image,
+    Cacheability, ImageFormat, ImageOptions, Layer, MapImage, MapImageError, Mask, encode, filled, make_transparent,
+    merge, peek_format, peek_size, place_in_image,
 };
 use crate::layer::{LayerError, PendingMap, Place, Upstream, warp_image};
 use crate::query::MapQuery;
@@ -87,7 +87,22 @@ const EMPTY_TILE: OnErrorRule = OnErrorRule {
 
 /// Whether an answer says that it is an image, and begins like one.
 fn is_image(reply: &HttpReply) -> bool {
-    claims_to_be_image(reply) && peek_format(&reply.body).is_some() && peek_size(&reply.body).is_ok()
+    let body = &reply.body;
+    claims_to_be_image(reply) && peek_format(body).is_some() && peek_size(body).is_ok() && has_its_end(body)
+}
+
+/// Whether the end of a picture is there. Tiles are kept as they come, without decoding, and a server that dies while it
+/// draws may well have sent half a picture and called it whole. What follows the end does not matter.
+fn has_its_end(image: &[u8]) -> bool {
+    const PNG_END: &[u8] = b"\0\0\0\0IEND\xae\x42\x60\x82";
+    const JPEG_END: &[u8] = b"\xff\xd9";
+    let tail = image.get(image.len().saturating_sub(1024)..).unwrap_or(image);
+    let ends = |end: &[u8]| tail.windows(end.len()).any(|window| window == end);
+    match peek_format(image) {
+        Some(format) if format == ImageFormat::PNG => ends(PNG_END),
+        Some(format) if format == ImageFormat::JPEG => ends(JPEG_END),
+        _ => true,
+    }
 }
 
 impl UpstreamMap {
