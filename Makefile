@@ -60,6 +60,12 @@ lint: demo target ## formatting and clippy, native and wasm, warnings are errors
 	cargo clippy --all-targets -- -D warnings
 	cargo clippy -p mapproxy-guest -p mapproxy-hostile --target wasm32-wasip2 -- -D warnings
 
+fuzz: ## send nonsense to the FastCGI decoder for FUZZ_SECONDS (60)
+	@rustup run nightly rustc --version > /dev/null 2>&1 || rustup toolchain install nightly --profile minimal
+	@command -v cargo-fuzz > /dev/null || cargo install cargo-fuzz --locked
+	@mkdir -p fuzz/corpus/fastcgi
+	cargo +nightly fuzz run fastcgi fuzz/corpus/fastcgi fuzz/seeds/fastcgi -- -max_len=8192 -max_total_time=$(or $(FUZZ_SECONDS),60)
+
 bench: demo ## benchmarks of the core
 	cargo bench -p mapproxy-core
 
@@ -107,4 +113,4 @@ clean: ## remove built files and fetched data
 	cargo clean
 	rm -rf $(demo)/dist $(demo)/node_modules tests/node_modules tests/data var
 
-.PHONY: help run test test-nextest test-cargo release lint bench test-hosts screenshots component demo data tools target hostile clean
+.PHONY: help run test test-nextest test-cargo release lint fuzz bench test-hosts screenshots component demo data tools target hostile clean

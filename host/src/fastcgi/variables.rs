@@ -52,19 +52,19 @@ pub(crate) enum VariablesError {
 
 /// Headers that belong to the connection between client and web server, or that some programs take for their
 /// environment: `Proxy` as `HTTP_PROXY`. Length and type of the body have variables of their own.
-const DROPPED: [&[u8]; 12] = [
-    b"CONNECTION",
-    b"CONTENT_LENGTH",
-    b"CONTENT_TYPE",
-    b"KEEP_ALIVE",
-    b"PROXY",
-    b"PROXY_AUTHENTICATE",
-    b"PROXY_AUTHORIZATION",
-    b"PROXY_CONNECTION",
-    b"TE",
-    b"TRAILER",
-    b"TRANSFER_ENCODING",
-    b"UPGRADE",
+const DROPPED: [&str; 12] = [
+    "connection",
+    "content-length",
+    "content-type",
+    "keep-alive",
+    "proxy",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
 ];
 
 impl Variables {
@@ -106,7 +106,7 @@ impl Variables {
 
         let mut headers = HeaderMap::with_capacity(params.len());
         for (name, value) in &params {
-            let Some(name) = name.strip_prefix(b"HTTP_").filter(|name| !DROPPED.contains(name)) else {
+            let Some(name) = name.strip_prefix(b"HTTP_") else {
                 continue;
             };
             let name: Vec<u8> = name
@@ -114,6 +114,10 @@ impl Variables {
                 .map(|byte| if *byte == b'_' { b'-' } else { *byte })
                 .collect();
             let name = HeaderName::from_bytes(&name).map_err(|_invalid| VariablesError::Header)?;
+            // By its name as it is now: `HTTP_Proxy` means the same.
+            if DROPPED.contains(&name.as_str()) {
+                continue;
+            }
             headers.insert(name, header(value)?);
         }
         if let Some(length) = content_length {

@@ -241,6 +241,8 @@ fn headers() {
         ("HTTP_ACCEPT", "first"),
         ("HTTP_ACCEPT", "last"),
         ("HTTP_PROXY", "http://evil.example"),
+        ("HTTP_Proxy", "http://evil.example"),
+        ("HTTP_Transfer-encoding", "chunked"),
         ("HTTP_CONNECTION", "close"),
         ("HTTP_TRANSFER_ENCODING", "chunked"),
         ("HTTP_CONTENT_LENGTH", "99"),
