@@ -104,6 +104,7 @@ tools:
 	@$(call with_tool,xmllint,libxml2-utils)
 	@$(call with_tool,nginx,nginx-light)
 	@$(call with_tool,lighttpd,lighttpd)
+	@$(call with_tool,chromium,chromium)
 	@test -e /usr/lib/apache2/modules/mod_fcgid.so || { $(call with_tool,mod_fcgid,apache2 libapache2-mod-fcgid); }
 
 target:

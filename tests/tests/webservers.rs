@@ -8,7 +8,7 @@ mod webservers {
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use mapproxy_tests::server::{binary, component, hostile_component};
 use mapproxy_tests::webserver::{Program, Snippet, WebServer, etc, open_folder};
 
@@ -73,7 +73,7 @@ async fn started_by(program: Program, file: &str, prefix: &str) -> Result<()> {
     let start = |config: &Path, component: &Path, name: &str| -> Result<(Clients, WebServer, PathBuf)> {
         let folder = backends.folder().join(name);
         open_folder(&folder)?;
-        open_folder(&folder.join("etc"))?;
+        open_folder(&folder.join("etc/apache"))?;
         let program_file = folder.join("mapproxy");
         // With the component inside: the web server gives it no environment, and perhaps no home.
         let status = std::process::Command::new(binary()?)
@@ -95,7 +95,7 @@ async fn started_by(program: Program, file: &str, prefix: &str) -> Result<()> {
         for (from, to) in programs {
             script = script.replace(from, to);
         }
-        let script_file = folder.join("etc/mapproxy.fcgi");
+        let script_file = folder.join("etc/apache/mapproxy.fcgi");
         std::fs::write(&script_file, script)?;
         std::fs::set_permissions(&script_file, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
 
@@ -137,12 +137,70 @@ async fn started_by(program: Program, file: &str, prefix: &str) -> Result<()> {
     Ok(())
 }
 
+/// What is documented is what is tested.
+#[test]
+fn the_guide_shows_these_configurations() -> Result<()> {
+    let guide = std::fs::read_to_string(etc("../docs/guides/deployment.md"))?;
+    for folder in ["nginx", "lighttpd", "apache"] {
+        for entry in std::fs::read_dir(etc(folder))? {
+            let path = entry?.path();
+            let text = std::fs::read_to_string(&path)?;
+            assert!(
+                guide.contains(&text),
+                "`{}` is not in the guide as it is",
+                path.display()
+            );
+        }
+    }
+    Ok(())
+}
+
 const DEEP: &str = "/maps/of/the/world";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nginx_that_splits_the_path() -> Result<()> {
     behind(Program::Nginx, "nginx/fastcgi.conf", "/proxy", "").await?;
     behind(Program::Nginx, "nginx/fastcgi.conf", DEEP, "--workers 2").await
+}
+
+/// A real browser: what the page's script makes of its own address is where it looks for maps.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_demo_page_shows_maps() -> Result<()> {
+    let backends = Backends::start(Endpoint::socket_in, "").await?;
+    let Endpoint::Socket(socket) = &backends.maps.endpoint else {
+        bail!("served on a socket")
+    };
+    let socket = socket.display().to_string();
+    let snippet = Snippet::read("nginx/fastcgi.conf", &[("/proxy", DEEP), (SOCKET, &socket)])?;
+    let _nginx = WebServer::start(Program::Nginx, &snippet, &backends.folder().join("web"))?;
+    let output = tokio::process::Command::new("chromium")
+        .args("--headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking".split(' '))
+        .args(["--virtual-time-budget=20000", "--dump-dom"])
+        .arg(format!(
+            "--user-data-dir={}",
+            backends.folder().join("profile").display()
+        ))
+        .arg(format!(
+            "http://{}{DEEP}/demo/#layer=cached&view=2/10/50",
+            snippet.address
+        ))
+        .kill_on_drop(true)
+        .output()
+        .await
+        .context("failed to start chromium; `make tools` installs it")?;
+    let page = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(page.contains("<canvas"), "{page}");
+    let log = backends.maps.log();
+    let drawn = log
+        .lines()
+        .filter(|line| line.contains("HeadlessChrome") && line.contains(".png") && line.contains("\" 200 "))
+        .count();
+    assert!(drawn > 0, "no map was asked for:\n{log}");
+    for line in log.lines().filter(|line| line.contains("HeadlessChrome")) {
+        let fine = line.contains(&format!("\"GET {DEEP}/")) && line.contains("\" 200 ");
+        assert!(fine || line.contains("favicon"), "{line}");
+    }
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]

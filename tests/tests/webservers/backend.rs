@@ -76,6 +76,11 @@ impl Backend {
         Ok(())
     }
 
+    /// What it wrote so far.
+    pub(crate) fn log(&self) -> String {
+        self.server.as_ref().map(Server::log).unwrap_or_default()
+    }
+
     pub(crate) async fn stop(&mut self) -> Result<()> {
         let mut server = self.server.take().context("it runs")?;
         server.terminate()?;
