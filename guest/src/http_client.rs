@@ -191,6 +191,12 @@ impl<'a> Exchange<'a> {
                         if body.data.is_empty() {
                             body.data = piece;
                         } else {
+                            let length = body.data.len();
+                            if body.data.capacity() - length < piece.len() {
+                                // doubled, but never beyond the limit, which an instance has memory for
+                                let wanted = (2 * length).clamp(length + piece.len(), self.request.max_body);
+                                body.data.reserve_exact(wanted - length);
+                            }
                             body.data.extend_from_slice(&piece);
                         }
                     }

@@ -42,8 +42,9 @@ pub(super) struct Globals {
     background_url: Option<String>,
 }
 
-/// Answers of upstream servers larger than this are given up.
-const MAX_UPSTREAM_BYTES: u64 = 256 << 20;
+/// Answers of upstream servers larger than this are given up. While one is read it takes twice its size of an instance's
+/// memory, of which there are 512 MiB by default.
+const MAX_UPSTREAM_BYTES: u64 = 128 << 20;
 /// Images of upstream servers with more pixels than this are not decoded.
 const MAX_UPSTREAM_PIXELS: u64 = 100_000_000;
 
