@@ -106,8 +106,27 @@ fn compile_from(main: &str, files: &dyn Files) -> Result<Compiled, String> {
 /// `configuration.compile`: types of the WIT in and out.
 pub(crate) fn compile(main: &str, files: Vec<wit::File>, environment: Vec<(String, String)>) -> wit::Outcome {
     let files = files.into_iter().map(|file| (file.path, file.content)).collect();
-    let environment = environment.into_iter().collect();
-    match config::compile(main, &files, &environment) {
+    outcome(config::compile(main, &files, &environment.into_iter().collect()))
+}
+
+/// `seeding.compile`.
+pub(crate) fn compile_seed(
+    main: &str,
+    seed: &str,
+    files: Vec<wit::File>,
+    environment: Vec<(String, String)>,
+) -> wit::Outcome {
+    let files = files.into_iter().map(|file| (file.path, file.content)).collect();
+    outcome(config::compile_seed(
+        main,
+        seed,
+        &files,
+        &environment.into_iter().collect(),
+    ))
+}
+
+fn outcome(outcome: Outcome) -> wit::Outcome {
+    match outcome {
         Outcome::Compiled(done) => wit::Outcome::Compiled(wit::Compiled {
             bytes: done.bytes,
             files: done.files,
@@ -141,7 +160,7 @@ pub(crate) fn compile(main: &str, files: Vec<wit::File>, environment: Vec<(Strin
     }
 }
 
-fn problem(problem: Problem) -> wit::Problem {
+pub(crate) fn problem(problem: Problem) -> wit::Problem {
     wit::Problem {
         severity: match problem.severity {
             Severity::Error => wit::Severity::Error,

@@ -15,6 +15,8 @@ mod http_client;
 mod logger;
 mod platform;
 mod redirect;
+mod seeding;
+mod tools;
 
 use std::rc::Rc;
 
@@ -36,7 +38,7 @@ const SENDFILE_TYPE: &str = "x-sendfile-type";
 
 mod bindings {
     #![allow(clippy::all, clippy::pedantic, clippy::restriction, reason = "generated code")]
-    wit_bindgen::generate!({ path: "../wit", world: "mapproxy" });
+    wit_bindgen::generate!({ path: "../wit", world: "full" });
 
     use super::Shell;
     export!(Shell);
@@ -84,6 +86,59 @@ impl bindings::exports::mapproxy::proxy::configuration::Guest for Shell {
 
     fn configure(compiled: Vec<u8>) -> Result<(), String> {
         configuration::configure(compiled)
+    }
+}
+
+impl bindings::exports::mapproxy::proxy::seeding::Guest for Shell {
+    fn compile(
+        main: String,
+        seed: String,
+        files: Vec<bindings::exports::mapproxy::proxy::configuration::File>,
+        environment: Vec<(String, String)>,
+    ) -> bindings::exports::mapproxy::proxy::configuration::Outcome {
+        configuration::compile_seed(&main, &seed, files, environment)
+    }
+
+    fn tasks() -> Result<Vec<seeding::wit::Task>, String> {
+        seeding::tasks()
+    }
+
+    fn count(task: u32, options: seeding::wit::Options) -> Result<seeding::wit::Estimate, seeding::wit::Failure> {
+        seeding::count(task, options)
+    }
+
+    fn plan(
+        task: u32,
+        options: seeding::wit::Options,
+        cursor: Option<Vec<u8>>,
+        limit: u32,
+    ) -> Result<seeding::wit::Batch, seeding::wit::Failure> {
+        seeding::plan(task, options, cursor.as_deref(), limit)
+    }
+
+    fn run(
+        task: u32,
+        options: seeding::wit::Options,
+        id: String,
+    ) -> Result<seeding::wit::Report, seeding::wit::Failure> {
+        seeding::run(task, options, &id)
+    }
+}
+
+impl bindings::exports::mapproxy::proxy::tools::Guest for Shell {
+    fn grids(
+        main: String,
+        files: Vec<bindings::exports::mapproxy::proxy::configuration::File>,
+        environment: Vec<(String, String)>,
+        only: Option<String>,
+        all: bool,
+        names: bool,
+    ) -> tools::wit::Answer {
+        tools::grids(&main, files, environment, only, all, names)
+    }
+
+    fn scales(values: Vec<String>, options: tools::wit::ScaleOptions) -> Result<String, String> {
+        tools::scales(&values, options)
     }
 }
 

@@ -6,14 +6,15 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 use tracing::warn;
+use wasmtime::Store;
 
 use crate::bindings::{Access, Compiled, File, Outcome, Problem, Severity};
+use crate::bindings::{configuration, seeding};
 use crate::diagnostics;
 use crate::directories::{Directories, Directory};
-use crate::instance::{Guests, Instance};
+use crate::instance::{Guests, Instance, State};
 use crate::outbound::{Origin, OriginKey, Outbound, Upstreams};
 use crate::watch::Stamp;
 
@@ -122,14 +123,20 @@ pub(crate) fn log_warnings(warnings: &[Problem]) {
 
 /// Compiles the configuration `main`, handing the component each file it asks for.
 pub(crate) async fn compile(guests: &Guests, main: &Path) -> Result<Compiled, LoadError> {
-    let stamped = compile_stamped(guests, main).await;
+    let stamped = compile_stamped(guests, main, None).await;
     Ok(stamped.map_err(|failed| failed.error)?.0)
 }
 
-async fn compile_stamped(guests: &Guests, main: &Path) -> Result<(Compiled, Vec<Stamp>), Unread> {
+/// An instance that compiles; for a seed configuration with its path.
+enum Compiler {
+    Serve((Store<State>, configuration::Guest)),
+    Seed(String, (Store<State>, seeding::Guest)),
+}
+
+async fn compile_stamped(guests: &Guests, main: &Path, seed: Option<&Path>) -> Result<(Compiled, Vec<Stamp>), Unread> {
     let mut given = BTreeMap::new();
     let mut stamps = Vec::new();
-    match compile_loop(guests, main, &mut given, &mut stamps).await {
+    match compile_loop(guests, main, seed, &mut given, &mut stamps).await {
         Ok(compiled) => {
             for file in &compiled.files {
                 if !given.contains_key(file) {
@@ -145,17 +152,21 @@ async fn compile_stamped(guests: &Guests, main: &Path) -> Result<(Compiled, Vec<
 async fn compile_loop(
     guests: &Guests,
     main: &Path,
+    seed: Option<&Path>,
     given: &mut BTreeMap<String, Result<Vec<u8>, String>>,
     stamps: &mut Vec<Stamp>,
 ) -> Result<Compiled, LoadError> {
-    let path = main
-        .to_str()
-        .with_context(|| format!("the path `{}` is not UTF-8", main.display()))?
-        .to_owned();
-    let environment: Vec<(String, String)> = std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .collect();
-    let (mut store, bindings) = guests.compiler().await?;
+    let text = |path: &Path| match path.to_str() {
+        Some(text) => Ok(text.to_owned()),
+        None => Err(anyhow::anyhow!("the path `{}` is not UTF-8", path.display())),
+    };
+    let path = text(main)?;
+    let seed = seed.map(text).transpose()?;
+    let environment = environment();
+    let mut compiler = match seed {
+        None => Compiler::Serve(guests.compiler().await?),
+        Some(seed) => Compiler::Seed(seed, guests.seed_compiler().await?),
+    };
     read(main, given, stamps);
     loop {
         let files: Vec<File> = given
@@ -165,11 +176,12 @@ async fn compile_loop(
                 content: content.clone(),
             })
             .collect();
-        let outcome = bindings
-            .mapproxy_proxy_configuration()
-            .call_compile(&mut store, &path, &files, &environment)
-            .await
-            .map_err(|error| anyhow::anyhow!("the component failed on `{path}`: {:#}", error.root_cause()))?;
+        let outcome = match &mut compiler {
+            Compiler::Serve((store, guest)) => guest.call_compile(store, &path, &files, &environment).await,
+            Compiler::Seed(seed, (store, guest)) => guest.call_compile(store, &path, seed, &files, &environment).await,
+        };
+        let outcome =
+            outcome.map_err(|error| anyhow::anyhow!("the component failed on `{path}`: {:#}", error.root_cause()))?;
         match outcome {
             Outcome::Compiled(compiled) => return Ok(compiled),
             Outcome::Problems(problems) => return Err(LoadError::Problems(problems)),
@@ -187,6 +199,19 @@ async fn compile_loop(
             }
         }
     }
+}
+
+/// What answers `$VAR` in a configuration.
+pub(crate) fn environment() -> Vec<(String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
+}
+
+/// A file a component asked for.
+pub(crate) fn file(path: String) -> File {
+    let content = read_limited(Path::new(&path)).map_err(|error| error.to_string());
+    File { path, content }
 }
 
 fn read(path: &Path, given: &mut BTreeMap<String, Result<Vec<u8>, String>>, stamps: &mut Vec<Stamp>) {
@@ -227,7 +252,18 @@ pub(crate) struct Loader {
 impl Loader {
     /// Compiles the configuration `main`.
     pub(crate) async fn read(&self, main: &Path) -> Result<Read, Unread> {
-        let (compiled, files) = compile_stamped(&self.guests, main).await?;
+        self.read_with(main, None).await
+    }
+
+    /// The application of the configuration `main` with the tasks of the seed configuration `seed`, and what is
+    /// doubtful about them.
+    pub(crate) async fn load_seed(&self, main: &Path, seed: &Path) -> Result<(App, Vec<Problem>), LoadError> {
+        let read = self.read_with(main, Some(seed)).await.map_err(|failed| failed.error)?;
+        Ok((self.open(read.recipe).await?, read.warnings))
+    }
+
+    async fn read_with(&self, main: &Path, seed: Option<&Path>) -> Result<Read, Unread> {
+        let (compiled, files) = compile_stamped(&self.guests, main, seed).await?;
         let directories = compiled.directories.into_iter().map(|directory| Directory {
             path: PathBuf::from(directory.path),
             writable: matches!(directory.access, Access::ReadWrite),

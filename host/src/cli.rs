@@ -6,8 +6,10 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::access_log::AccessFormat;
+use crate::commands::UtilArgs;
 use crate::listen::FastCgiEndpoint;
 use crate::logging::LogArgs;
+use crate::seed::args::SeedArgs;
 use crate::server::parse_script_name;
 use crate::units::{parse_duration, parse_size};
 
@@ -38,8 +40,20 @@ pub(crate) enum Command {
     Serve(Box<ServeArgs>),
     /// Write a new directory: configurations to start from, and what web servers and service managers need.
     Create(CreateArgs),
+    /// Fill and clean caches, as a seed configuration says.
+    Seed(Box<SeedArgs>),
     /// Check configurations: prints every problem, exits with 0 when there is no error and with 1 otherwise.
     Check(CheckArgs),
+    /// Helpers: grids, scales, servers for development.
+    Util(UtilArgs),
+    /// Print completions for a shell, to be put where it looks for them.
+    #[command(after_long_help = "\
+Examples:
+  mapproxy completions bash > /etc/bash_completion.d/mapproxy
+  mapproxy completions zsh > ~/.zfunc/_mapproxy")]
+    Completions(CompletionsArgs),
+    /// Write manual pages of all commands into a directory.
+    Man(ManArgs),
     /// Compile a configuration into a file, for hosts that run the component without this program.
     Compile(CompileArgs),
     /// Write a copy of this executable that carries the component, compiled for this machine.
@@ -283,6 +297,19 @@ pub(crate) struct CompileArgs {
     /// The compiled file [default: FILE with the extension `compiled`].
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArgs {
+    #[arg(value_enum)]
+    pub(crate) shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ManArgs {
+    /// Where to write `mapproxy.1`, `mapproxy-serve.1`, ..; it is made if it is missing.
+    #[arg(value_name = "DIR")]
+    pub(crate) directory: PathBuf,
 }
 
 #[derive(Debug, Args)]

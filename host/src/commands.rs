@@ -2,11 +2,17 @@
 
 mod check;
 mod create;
+mod manual;
+mod seed;
 mod serve;
+mod util;
 
 pub(crate) use self::check::{check, compile};
 pub(crate) use self::create::create;
+pub(crate) use self::manual::{completions, man};
+pub(crate) use self::seed::seed;
 pub(crate) use self::serve::serve;
+pub(crate) use self::util::{UtilArgs, util};
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -18,11 +18,11 @@ use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use crate::app::App;
-use crate::bindings::{Mapproxy, MapproxyPre};
+use crate::bindings::{configuration, seeding, tools};
 use crate::directories::InUse;
 use crate::guest_log::GuestStream;
 use crate::limits::MemoryLimit;
-use crate::outbound::Outgoing;
+use crate::outbound::{Gate, Outgoing};
 
 /// What the guest answered: a response, or a code of `wasi:http`.
 pub(crate) type Answer = Result<http::Response<HyperOutgoingBody>, ErrorCode>;
@@ -82,10 +82,64 @@ pub(crate) struct Instance {
     served: u32,
 }
 
+/// An instance that has its configuration and works off pieces of seeding.
+pub(crate) struct Worker {
+    store: Store<State>,
+    guest: seeding::Guest,
+}
+
+impl Worker {
+    /// `seeding.tasks`
+    pub(crate) async fn tasks(&mut self) -> Result<Result<Vec<seeding::Task>, String>, Failure> {
+        let result = self.guest.call_tasks(&mut self.store).await;
+        result.map_err(|error| trap(&self.store, &error))
+    }
+
+    /// `seeding.count`
+    pub(crate) async fn count(
+        &mut self,
+        task: u32,
+        options: seeding::Options,
+    ) -> Result<Result<seeding::Estimate, seeding::Failure>, Failure> {
+        let result = self.guest.call_count(&mut self.store, task, options).await;
+        result.map_err(|error| trap(&self.store, &error))
+    }
+
+    /// `seeding.plan`
+    pub(crate) async fn plan(
+        &mut self,
+        task: u32,
+        options: seeding::Options,
+        cursor: Option<&[u8]>,
+        limit: u32,
+    ) -> Result<Result<seeding::Batch, seeding::Failure>, Failure> {
+        let cursor = cursor.map(<[u8]>::to_vec);
+        let result = self
+            .guest
+            .call_plan(&mut self.store, task, options, cursor.as_deref(), limit)
+            .await;
+        result.map_err(|error| trap(&self.store, &error))
+    }
+
+    /// `seeding.run`
+    pub(crate) async fn run(
+        &mut self,
+        task: u32,
+        options: seeding::Options,
+        id: &str,
+    ) -> Result<Result<seeding::Report, seeding::Failure>, Failure> {
+        let result = self.guest.call_run(&mut self.store, task, options, id).await;
+        result.map_err(|error| trap(&self.store, &error))
+    }
+}
+
 /// The component, linked and ready to be instantiated.
 pub(crate) struct Guests {
     pre: InstancePre<State>,
-    compiler: MapproxyPre<State>,
+    configuration: configuration::GuestIndices,
+    /// A component may be one that only serves.
+    seeding: Option<seeding::GuestIndices>,
+    tools: Option<tools::GuestIndices>,
     proxy: ProxyIndices,
     configure: ComponentExportIndex,
     max_memory: usize,
@@ -102,9 +156,11 @@ impl Guests {
             .instantiate_pre(component)
             .map_err(anyhow::Error::from)
             .context("failed to link the component")?;
-        let compiler = MapproxyPre::new(pre.clone())
+        let configuration = configuration::GuestIndices::new(&pre)
             .map_err(anyhow::Error::from)
             .context("the component does not offer `mapproxy:proxy/configuration`")?;
+        let seeding = seeding::GuestIndices::new(&pre).ok();
+        let tools = tools::GuestIndices::new(&pre).ok();
         let proxy = ProxyIndices::new(&pre)
             .map_err(anyhow::Error::from)
             .context("the component does not offer `wasi:http/incoming-handler`")?;
@@ -116,7 +172,9 @@ impl Guests {
             .context("the component does not offer `configure`")?;
         Ok(Self {
             pre,
-            compiler,
+            configuration,
+            seeding,
+            tools,
             proxy,
             configure,
             max_memory,
@@ -129,14 +187,59 @@ impl Guests {
     }
 
     /// An instance that can do nothing but compute, for `compile`.
-    pub(crate) async fn compiler(&self) -> Result<(Store<State>, Mapproxy)> {
+    pub(crate) async fn compiler(&self) -> Result<(Store<State>, configuration::Guest)> {
+        let (mut store, instance) = self.computer().await?;
+        let guest = self.configuration.load(&mut store, &instance)?;
+        Ok((store, guest))
+    }
+
+    /// The same for `seeding.compile`.
+    pub(crate) async fn seed_compiler(&self) -> Result<(Store<State>, seeding::Guest)> {
+        let (mut store, instance) = self.computer().await?;
+        let guest = self.load_seeding(&mut store, &instance)?;
+        Ok((store, guest))
+    }
+
+    /// The same for `tools`.
+    pub(crate) async fn toolbox(&self) -> Result<(Store<State>, tools::Guest)> {
+        let (mut store, instance) = self.computer().await?;
+        let indices = self.tools.as_ref();
+        let guest = indices
+            .context("the component does not offer `mapproxy:proxy/tools`")?
+            .load(&mut store, &instance)?;
+        Ok((store, guest))
+    }
+
+    async fn computer(&self) -> Result<(Store<State>, wasmtime::component::Instance)> {
         let mut store = self.store(State::new(
             WasiCtx::builder().build(),
             Outgoing::nothing(),
             self.max_memory,
         ));
-        let bindings = self.compiler.instantiate_async(&mut store).await?;
-        Ok((store, bindings))
+        let instance = self.pre.instantiate_async(&mut store).await?;
+        Ok((store, instance))
+    }
+
+    fn load_seeding(
+        &self,
+        store: &mut Store<State>,
+        instance: &wasmtime::component::Instance,
+    ) -> Result<seeding::Guest> {
+        let indices = self
+            .seeding
+            .as_ref()
+            .context("the component does not offer `mapproxy:proxy/seeding`")?;
+        Ok(indices.load(store, instance)?)
+    }
+
+    /// A fresh instance of `app` for one piece of seeding, whose requests pass `gate`.
+    pub(crate) async fn worker(&self, app: &App, gate: Arc<dyn Gate>) -> Result<Worker, Failure> {
+        let outgoing = Outgoing::to(Arc::clone(&app.upstreams)).through(gate);
+        let (mut store, instance) = self.configured(app, outgoing).await?;
+        let guest = self
+            .load_seeding(&mut store, &instance)
+            .map_err(|error| Failure::Configuration(format!("{error:#}")))?;
+        Ok(Worker { store, guest })
     }
 
     /// Runs one request to its end in an instance of `app`; the answer goes through `respond` as soon as its head is
@@ -178,6 +281,22 @@ impl Guests {
     }
 
     async fn instance(&self, app: &App) -> Result<Instance, Failure> {
+        let outgoing = Outgoing::to(Arc::clone(&app.upstreams));
+        let (mut store, instance) = self.configured(app, outgoing).await?;
+        let proxy = self.proxy.load(&mut store, &instance).map_err(Failure::Start)?;
+        Ok(Instance {
+            store,
+            proxy,
+            served: 0,
+        })
+    }
+
+    /// A fresh instance that has its configuration.
+    async fn configured(
+        &self,
+        app: &App,
+        outgoing: Outgoing,
+    ) -> Result<(Store<State>, wasmtime::component::Instance), Failure> {
         let mut wasi = WasiCtx::builder();
         wasi.stdout(GuestStream::Stdout)
             .stderr(GuestStream::Stderr)
@@ -186,7 +305,6 @@ impl Guests {
         let mut wasi = wasi.build();
         let (filesystem, in_use) = app.directories.context();
         *wasi.filesystem() = filesystem;
-        let outgoing = Outgoing::to(Arc::clone(&app.upstreams));
         let mut state = State::new(wasi, outgoing, self.max_memory);
         state.in_use = Some(in_use);
         let mut store = self.store(state);
@@ -204,12 +322,7 @@ impl Guests {
             .await
             .map_err(|error| trap(&store, &error))?;
         accepted.map_err(Failure::Configuration)?;
-        let proxy = self.proxy.load(&mut store, &instance).map_err(Failure::Start)?;
-        Ok(Instance {
-            store,
-            proxy,
-            served: 0,
-        })
+        Ok((store, instance))
     }
 
     fn store(&self, state: State) -> Store<State> {

@@ -11,7 +11,8 @@ use tracing_subscriber::{EnvFilter, reload};
 /// Flags of every command.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct LogArgs {
-    /// What to log: a level (error, warn, info, debug, trace) or a filter such as `info,guest=debug` [default: info].
+    /// What to log: a level (error, warn, info, debug, trace) or a filter such as `info,guest=debug` [default: info; warn
+    /// for `seed`].
     ///
     /// Lines that instances write come under the target `guest`, each with the id of its request.
     #[arg(long, global = true, env = "MAPPROXY_LOG", value_name = "FILTER")]
@@ -36,9 +37,9 @@ type Replace = Box<dyn Fn(EnvFilter) -> Result<(), reload::Error> + Send + Sync>
 /// Set where the command line leaves the filter to the configuration.
 static REPLACE: OnceLock<Replace> = OnceLock::new();
 
-/// Starts logging for the whole process.
-pub(crate) fn start(args: &LogArgs) -> Result<()> {
-    let text = args.log.as_deref().unwrap_or("info");
+/// Starts logging for the whole process; `default` where nothing else is asked for.
+pub(crate) fn start(args: &LogArgs, default: &str) -> Result<()> {
+    let text = args.log.as_deref().unwrap_or(default);
     let filter = EnvFilter::try_new(text).with_context(|| format!("`{text}` is not a log filter"))?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)

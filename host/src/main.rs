@@ -27,6 +27,7 @@ mod percent;
 mod projects;
 mod reload;
 mod request_span;
+mod seed;
 mod server;
 mod shutdown;
 mod status;
@@ -43,10 +44,20 @@ use crate::cli::{Cli, Command};
 #[expect(clippy::print_stderr, reason = "the one place that reports why the program ends")]
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let result = logging::start(&cli.log).and_then(|()| match &cli.command {
+    // What a run of pieces is doing is shown by other means.
+    let log = if matches!(cli.command, Command::Seed(_)) {
+        "warn"
+    } else {
+        "info"
+    };
+    let result = logging::start(&cli.log, log).and_then(|()| match &cli.command {
         Command::Serve(args) => commands::serve(args, &cli.component),
         Command::Create(args) => commands::create(args),
+        Command::Seed(args) => commands::seed(args, &cli.component),
         Command::Check(args) => commands::check(args, &cli.component),
+        Command::Util(args) => commands::util(args, &cli.component),
+        Command::Completions(args) => commands::completions(args).map(|()| ExitCode::SUCCESS),
+        Command::Man(args) => commands::man(args).map(|()| ExitCode::SUCCESS),
         Command::Compile(args) => commands::compile(args, &cli.component),
         Command::Embed(args) => commands::embed(args, &cli.component).map(|()| ExitCode::SUCCESS),
     });

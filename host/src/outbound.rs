@@ -9,6 +9,7 @@ mod pool;
 mod tls;
 
 use std::collections::HashMap;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -122,14 +123,32 @@ impl Outbound {
     }
 }
 
+/// Sees every exchange of an instance, and may hold it back.
+pub(crate) trait Gate: Send + Sync {
+    /// Returns when a request may be sent, or an error if it may not be for a while.
+    fn admit<'a>(&'a self, origin: &'a OriginKey) -> Pin<Box<dyn Future<Output = Result<(), Error>> + Send + 'a>>;
+
+    /// What came of it: the status and headers of the answer, `None` where there was none.
+    fn answered(&self, origin: &OriginKey, answer: Option<(http::StatusCode, &http::HeaderMap)>, elapsed: Duration);
+}
+
 /// The outgoing side of one instance.
 pub(crate) struct Outgoing {
     upstreams: Arc<Upstreams>,
+    gate: Option<Arc<dyn Gate>>,
 }
 
 impl Outgoing {
     pub(crate) fn to(upstreams: Arc<Upstreams>) -> Self {
-        Self { upstreams }
+        Self { upstreams, gate: None }
+    }
+
+    /// The same with a gate.
+    pub(crate) fn through(self, gate: Arc<dyn Gate>) -> Self {
+        Self {
+            gate: Some(gate),
+            ..self
+        }
     }
 
     /// For an instance that may reach nothing.
@@ -139,6 +158,7 @@ impl Outgoing {
                 outbound: None,
                 by_origin: HashMap::new(),
             }),
+            gate: None,
         }
     }
 }
@@ -199,8 +219,12 @@ impl WasiHttpHooks for Outgoing {
             tracing::debug_span!("upstream", origin = %key, method = %request.method(), path = request.uri().path());
         let outbound = Arc::clone(outbound);
         let upstream = Arc::clone(upstream);
+        let gate = self.gate.clone();
         Box::new(request_span::inherit(tracing::Instrument::instrument(
             async move {
+                if let Some(gate) = &gate {
+                    gate.admit(&upstream.key).await?;
+                }
                 let started = std::time::Instant::now();
                 let result = pool::send(&outbound, &upstream, request, timeouts).await;
                 match &result {
@@ -208,6 +232,11 @@ impl WasiHttpHooks for Outgoing {
                         debug!(status = response.status().as_u16(), elapsed = ?started.elapsed(), "answered");
                     }
                     Err(error) => debug!(%error, elapsed = ?started.elapsed(), "failed"),
+                }
+                if let Some(gate) = &gate {
+                    let answer = result.as_ref().ok();
+                    let answer = answer.map(|response| (response.status(), response.headers()));
+                    gate.answered(&upstream.key, answer, started.elapsed());
                 }
                 let response = body::prepare(result?, timeouts.between_bytes, limits.max_body, decode)?;
                 let done: Box<dyn Future<Output = Result<(), Error>> + Send> = Box::new(std::future::ready(Ok(())));

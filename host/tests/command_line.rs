@@ -65,3 +65,29 @@ fn a_missing_component_is_named() {
         stderr(&output)
     );
 }
+
+#[test]
+fn help_of_seed_shows_examples_and_exit_codes() {
+    let output = mapproxy(&["seed", "--help"]);
+    assert!(output.status.success());
+    for expected in ["--continue", "--rate", "Exit codes:", "Examples:"] {
+        assert!(stdout(&output).contains(expected), "{expected}\n{}", stdout(&output));
+    }
+}
+
+#[test]
+fn completions_and_manual_pages_come_from_the_same_definitions() {
+    for shell in ["bash", "zsh", "fish"] {
+        let output = mapproxy(&["completions", shell]);
+        assert!(output.status.success(), "{}", stderr(&output));
+        assert!(stdout(&output).contains("retry-wait"), "{shell}");
+    }
+    let directory = std::env::temp_dir().join(format!("mapproxy-man-{}", std::process::id()));
+    let output = mapproxy(&["man", &directory.to_string_lossy()]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let page = std::fs::read_to_string(directory.join("mapproxy-seed.1")).unwrap();
+    assert!(page.contains("retry"), "{page}");
+    assert!(directory.join("mapproxy.1").exists());
+    assert!(!directory.join("mapproxy-embed.1").exists());
+    std::fs::remove_dir_all(directory).unwrap();
+}

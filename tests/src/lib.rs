@@ -1,6 +1,7 @@
 //! The sample WMS, and what the end-to-end tests stand on.
 
 pub mod answers;
+pub mod command;
 pub mod fastcgi;
 pub mod images;
 pub mod sample;

@@ -19,4 +19,5 @@ pub mod seed;
 pub mod service;
 pub mod source;
 pub mod srs;
+pub mod tools;
 pub mod xslt;

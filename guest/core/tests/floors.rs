@@ -19,7 +19,7 @@ const FLOORS: &[&[&str]] = &[
     &["client"],
     &["source", "cache"],
     &["assemble"],
-    &["service", "seed"],
+    &["service", "seed", "tools"],
     &["app"],
 ];
 

@@ -22,6 +22,8 @@ pub struct Fault {
     pub hold: bool,
     /// HTTP status in place of the right one.
     pub status: Option<u16>,
+    /// `Retry-After` of the answer, in seconds.
+    pub retry_after: Option<u32>,
     /// Content type in place of the right one.
     pub content_type: Option<String>,
     /// Body in place of the right one.

@@ -301,10 +301,13 @@ fn with_fault(reply: Reply, fault: &Fault) -> Response<ReplyBody> {
         drip: fault.drip_ms.map(Duration::from_millis),
         pause: None,
     };
-    Response::builder()
+    let mut head = Response::builder()
         .status(fault.status.unwrap_or(reply.status))
-        .header("content-type", content_type)
-        .body(body.boxed())
+        .header("content-type", content_type);
+    if let Some(seconds) = fault.retry_after {
+        head = head.header("retry-after", seconds);
+    }
+    head.body(body.boxed())
         .unwrap_or_else(|_invalid| Response::new(http_body_util::Empty::new().map_err(|never| match never {}).boxed()))
 }
 

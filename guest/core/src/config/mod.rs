@@ -100,6 +100,53 @@ pub fn compile_seed(
     compile_files(Some(main), Some(seed), files, environment)
 }
 
+/// A grid as people see it.
+#[derive(Debug, Clone)]
+pub struct GridInfo {
+    pub name: String,
+    /// by a cache
+    pub used: bool,
+    /// keys and values in the order of the keys; a key with `*` has its default
+    pub settings: Vec<(String, String)>,
+    pub grid: crate::grid::TileGrid,
+}
+
+/// What became of a look at the grids of a configuration.
+#[derive(Debug, Clone)]
+pub enum GridsOutcome {
+    Grids(Vec<GridInfo>),
+    /// Call again with these files.
+    Need(Vec<String>),
+    /// At least one error.
+    Problems(Vec<Problem>),
+}
+
+/// All grids of the configuration `main`; arguments as for [`compile`]. What is wrong elsewhere does not matter.
+pub fn describe_grids(
+    main: &str,
+    files: &BTreeMap<String, Result<Vec<u8>, String>>,
+    environment: &BTreeMap<String, String>,
+) -> GridsOutcome {
+    let mut inputs = Inputs::new(files);
+    let mut findings = Findings::default();
+    let mut loader = Loader::default();
+    let root = loader.load(main, None, &mut inputs, environment, &mut findings);
+    if !loader.fatal.is_empty() {
+        return GridsOutcome::Problems(loader.fatal);
+    }
+    let infos = root.map(|root| resolve::grid_infos(&root, load::directory_of(main), &mut inputs, &mut findings));
+    if !inputs.missing.is_empty() {
+        return GridsOutcome::Need(inputs.missing.into_iter().collect());
+    }
+    match infos {
+        Some(infos) if !findings.has_errors() => GridsOutcome::Grids(infos),
+        _ => {
+            let views: Vec<_> = loader.files.iter().map(load::Loaded::as_file).collect();
+            GridsOutcome::Problems(findings.into_problems(&views))
+        }
+    }
+}
+
 /// Whether a file has tasks and nothing of what a `mapproxy.yaml` has.
 fn is_seed(content: Result<&[u8], &String>) -> bool {
     let Some(text) = content.ok().and_then(|content| yaml::decode(content).ok()) else {

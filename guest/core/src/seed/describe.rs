@@ -1,7 +1,13 @@
 //! Tasks in words.
 
+use std::fmt::Write as _;
+
+use sha2::{Digest as _, Sha256};
+
 use super::Seeder;
+use crate::config::Kind;
 use crate::config::model::{RefreshBefore, SeedKind, SeedTask};
+use crate::grid::TileGrid;
 
 /// A task as people see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,16 +21,38 @@ pub struct TaskInfo {
     pub facts: Vec<String>,
     /// why it cannot be run
     pub unusable: Option<String>,
+    /// the same for as long as cursors stay valid
+    pub fingerprint: String,
 }
 
 impl Seeder {
     /// All tasks, in the order of `seed.yaml`; their places are their numbers.
     pub fn tasks(&self) -> Vec<TaskInfo> {
-        (0..).map_while(|number| self.task(number)).map(info).collect()
+        (0..)
+            .map_while(|number| self.task(number))
+            .map(|task| {
+                let fingerprint = self.fingerprint(&task);
+                info(task, fingerprint)
+            })
+            .collect()
+    }
+
+    /// Everything a walk depends on: the task but for its ages, the grid, the size of meta tiles.
+    fn fingerprint(&self, task: &SeedTask) -> String {
+        let meta_size = self.manager(task).ok().and_then(|manager| manager.meta_size().ok());
+        let grid: Option<TileGrid> = self.compiled.get(Kind::Grid, &task.grid);
+        let walk = (&task.levels, &task.coverages, grid, meta_size, &task.cache);
+        let bytes = postcard::to_allocvec(&walk).expect("the types of the model have no unsized sequences");
+        let digest = Sha256::digest(bytes);
+        digest.iter().take(8).fold(String::new(), |mut text, byte| {
+            // writing to a string cannot fail
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
     }
 }
 
-fn info(task: SeedTask) -> TaskInfo {
+fn info(task: SeedTask, fingerprint: String) -> TaskInfo {
     let mut facts = vec![format!("levels: {}", levels(&task.levels))];
     facts.push(if task.empty {
         "coverage: empty, there is nothing to do".to_owned()
@@ -48,6 +76,7 @@ fn info(task: SeedTask) -> TaskInfo {
         levels: task.levels,
         facts,
         unusable: task.unusable,
+        fingerprint,
     }
 }
 

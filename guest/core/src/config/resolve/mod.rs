@@ -8,6 +8,7 @@ mod coverages;
 mod dimensions;
 mod extents;
 mod globals;
+mod grid_infos;
 mod grids;
 mod images;
 mod layers;
@@ -48,23 +49,7 @@ pub(super) fn resolve(
     inputs: &mut Inputs<'_>,
     findings: &mut Findings,
 ) -> Option<Resolved> {
-    let globals = Globals::new(root, directory, findings);
-    let mut resolver = Resolver {
-        root,
-        directory,
-        inputs,
-        findings,
-        globals,
-        names: Names::new(root),
-        grids: HashMap::new(),
-        sources: HashMap::new(),
-        caches: HashMap::new(),
-        open_caches: Vec::new(),
-        open_grids: Vec::new(),
-        needs: Needs::default(),
-        seeding: seed.is_some(),
-        empty_areas: false,
-    };
+    let mut resolver = Resolver::new(root, directory, seed.is_some(), inputs, findings);
     let layers = resolver.layers();
     let services = resolver.services();
     let tasks = seed.map(|(seed, directory)| resolver.seed_tasks(seed, directory));
@@ -111,6 +96,16 @@ pub(super) fn resolve(
         directories: needs.directories(),
         origins: needs.origins(),
     })
+}
+
+/// All grids of a configuration, see [`GridInfo`](super::GridInfo).
+pub(super) fn grid_infos(
+    root: &Node,
+    directory: &str,
+    inputs: &mut Inputs<'_>,
+    findings: &mut Findings,
+) -> Vec<super::GridInfo> {
+    Resolver::new(root, directory, false, inputs, findings).grid_infos()
 }
 
 /// State while the configuration is resolved.
@@ -195,6 +190,34 @@ impl<'a> Names<'a> {
             grids: section("grids"),
             caches: section("caches"),
             sources: section("sources"),
+        }
+    }
+}
+
+impl<'a, 'f> Resolver<'a, 'f> {
+    fn new(
+        root: &'a Node,
+        directory: &'a str,
+        seeding: bool,
+        inputs: &'a mut Inputs<'f>,
+        findings: &'a mut Findings,
+    ) -> Self {
+        let globals = Globals::new(root, directory, findings);
+        Self {
+            root,
+            directory,
+            inputs,
+            findings,
+            globals,
+            names: Names::new(root),
+            grids: HashMap::new(),
+            sources: HashMap::new(),
+            caches: HashMap::new(),
+            open_caches: Vec::new(),
+            open_grids: Vec::new(),
+            needs: Needs::default(),
+            seeding,
+            empty_areas: false,
         }
     }
 }

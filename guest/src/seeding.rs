@@ -1,0 +1,106 @@
+//! `mapproxy:proxy/seeding`: types of the WIT in and out.
+
+use std::rc::Rc;
+
+use mapproxy_core::config::model::SeedKind;
+use mapproxy_core::platform::Platform;
+use mapproxy_core::seed::{Failure, Options, Seeder};
+
+pub(crate) use crate::bindings::exports::mapproxy::proxy::seeding as wit;
+use crate::platform::Wasi;
+use crate::{configuration, logger};
+
+fn seeder() -> Result<Seeder, String> {
+    logger::install();
+    let wasi = Rc::new(Wasi::default());
+    let compiled = configuration::current(&wasi)?;
+    let platform: Rc<dyn Platform> = wasi;
+    Ok(Seeder::new(platform, compiled))
+}
+
+pub(crate) fn tasks() -> Result<Vec<wit::Task>, String> {
+    let tasks = seeder()?.tasks().into_iter().map(|task| wit::Task {
+        kind: match task.kind {
+            SeedKind::Seed => wit::TaskKind::Seed,
+            SeedKind::Cleanup => wit::TaskKind::Cleanup,
+        },
+        name: task.name,
+        cache: task.cache,
+        grid: task.grid,
+        levels: task.levels,
+        facts: task.facts,
+        unusable: task.unusable,
+        fingerprint: task.fingerprint,
+    });
+    Ok(tasks.collect())
+}
+
+pub(crate) fn count(task: u32, options: wit::Options) -> Result<wit::Estimate, wit::Failure> {
+    let estimate = seeder()
+        .map_err(wit::Failure::Permanent)?
+        .estimate(task, options.skip_geoms_for_last_levels)
+        .map_err(failure)?;
+    let levels = estimate.levels.into_iter();
+    Ok(wit::Estimate {
+        levels: levels
+            .map(|(level, pieces, tiles)| wit::LevelCount { level, pieces, tiles })
+            .collect(),
+        exact: estimate.exact,
+    })
+}
+
+pub(crate) fn plan(
+    task: u32,
+    options: wit::Options,
+    cursor: Option<&[u8]>,
+    limit: u32,
+) -> Result<wit::Batch, wit::Failure> {
+    let batch = seeder()
+        .map_err(wit::Failure::Permanent)?
+        .plan(task, &self::options(options), cursor, limit)
+        .map_err(failure)?;
+    let pieces = batch.pieces.into_iter();
+    Ok(wit::Batch {
+        pieces: pieces
+            .map(|piece| wit::Piece {
+                id: piece.id,
+                level: piece.level,
+            })
+            .collect(),
+        cursor: batch.cursor,
+        progress: batch.progress,
+    })
+}
+
+pub(crate) fn run(task: u32, options: wit::Options, id: &str) -> Result<wit::Report, wit::Failure> {
+    let report = seeder()
+        .map_err(wit::Failure::Permanent)?
+        .run(task, &self::options(options), id)
+        .map_err(failure)?;
+    Ok(wit::Report {
+        made: report.made,
+        bytes: report.bytes,
+        there: report.there,
+        nothing: report.nothing,
+        removed: report.removed,
+        paths: report.paths,
+        rest: report.rest,
+    })
+}
+
+fn options(options: wit::Options) -> Options {
+    Options {
+        started: options.started,
+        skip_uncached: options.skip_uncached,
+        skip_geoms: options.skip_geoms_for_last_levels,
+        dry_run: options.dry_run,
+    }
+}
+
+fn failure(failure: Failure) -> wit::Failure {
+    match failure {
+        Failure::Again(message) => wit::Failure::Again(message),
+        Failure::Busy(message) => wit::Failure::Busy(message),
+        Failure::Final(message) => wit::Failure::Permanent(message),
+    }
+}

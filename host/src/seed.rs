@@ -1,0 +1,17 @@
+//! Hands out pieces of seeding to instances of the component: at most so many at once, no faster than the sources bear,
+//! failed ones again, and with a record of what is done. What a piece is only the component knows.
+
+pub(crate) mod args;
+mod concurrency;
+mod gate;
+mod ledger;
+mod output;
+mod progress_file;
+mod runner;
+mod task;
+
+pub(crate) use self::gate::{Rates, Turnstile};
+pub(crate) use self::output::{Output, Style, estimate_text};
+pub(crate) use self::progress_file::ProgressFile;
+pub(crate) use self::runner::{Ended, Pieces, Retries, Runner};
+pub(crate) use self::task::{Task, listed};
