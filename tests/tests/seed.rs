@@ -139,7 +139,7 @@ async fn a_killed_run_goes_on_where_it_was() -> Result<()> {
 async fn failing(fault: Fault, arguments: &str) -> Result<()> {
     let site = site()?;
     site.sample.fault(Fault {
-        matching: "bbox=-20037508.342789244,-20037508.342789244,-10018754.17139462".to_owned(),
+        matching: "bbox=-20037508.342789244,-20037508.342789248,-10018754.17139462".to_owned(),
         ..fault
     });
     let done = seed(&site, &format!("--seed=world --failed-file failed.txt {arguments}")).await?;
