@@ -55,6 +55,15 @@ release: demo target ## leave target/release/mapproxy (with the component inside
 	mv $(target)/release/mapproxy.new $(target)/release/mapproxy
 	@ls -l $(target)/release/mapproxy $(target)/release/mapproxy.wasm
 
+dist: release ## pack a tarball and a Debian package into target/dist
+	packaging/dist.sh $(target)/release/mapproxy $(target)/release/mapproxy.wasm $(target)/dist
+
+test-deb: dist data ## install the Debian package in a fresh system (debootstrap, as root) and serve a map
+	@$(call with_tool,debootstrap,debootstrap)
+	@$(call with_tool,curl,curl)
+	cargo build -p mapproxy-tests --bins
+	packaging/test-deb.sh $(target)/dist/mapproxy-wasm_*.deb $(target)/debug/sample-wms
+
 lint: demo target ## formatting and clippy, native and wasm, warnings are errors
 	cargo fmt --all --check
 	cargo clippy --all-targets -- -D warnings
@@ -114,4 +123,4 @@ clean: ## remove built files and fetched data
 	cargo clean
 	rm -rf $(demo)/dist $(demo)/node_modules tests/node_modules tests/data var
 
-.PHONY: help run test test-nextest test-cargo release lint fuzz bench test-hosts screenshots component demo data tools target hostile clean
+.PHONY: help run test test-nextest test-cargo release dist test-deb lint fuzz bench test-hosts screenshots component demo data tools target hostile clean
