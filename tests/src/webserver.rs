@@ -4,6 +4,7 @@
 //! program needs to run in a folder of its own, beside others.
 
 use std::ffi::OsStr;
+use std::fmt::Write as _;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
@@ -248,7 +249,8 @@ fn apache(snippet: &Snippet, folder: &Path) -> Result<Command> {
         if !file.exists() {
             bail!("`{}` is missing; `make tools` installs it", file.display());
         }
-        load += &format!("LoadModule {name}_module {}\n", file.display());
+        // Writing to a String does not fail.
+        let _ = writeln!(load, "LoadModule {name}_module {}", file.display());
     }
     let user = if is_root() { "User www-data\nGroup www-data" } else { "" };
     let main = format!(
