@@ -8,7 +8,7 @@ fn mapproxy(arguments: &[&str]) -> Output {
         .args(arguments)
         .env("MAPPROXY_COMPONENT", "/nonexistent/mapproxy.wasm")
         .output()
-        .unwrap()
+        .expect("the program starts")
 }
 
 fn stdout(output: &Output) -> String {

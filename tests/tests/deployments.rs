@@ -18,7 +18,8 @@ fn etc(file: &str) -> Result<String> {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Spin {
-    spin_manifest_version: u32,
+    #[serde(rename = "spin_manifest_version")]
+    manifest_version: u32,
     #[serde(rename = "application")]
     _application: SpinApplication,
     trigger: BTreeMap<String, Vec<SpinTrigger>>,
@@ -63,7 +64,7 @@ struct SpinFile {
 #[test]
 fn spin() -> Result<()> {
     let manifest: Spin = toml::from_str(&etc("spin.toml")?)?;
-    assert_eq!(manifest.spin_manifest_version, 2);
+    assert_eq!(manifest.manifest_version, 2);
     let trigger = manifest.trigger.get("http").and_then(|triggers| triggers.first());
     let trigger = trigger.context("there is a trigger")?;
     assert_eq!(trigger.route, "/...");

@@ -28,8 +28,8 @@ fn floor_of(module: &str) -> Option<usize> {
 }
 
 fn sources(directory: &Path, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(directory).unwrap() {
-        let path = entry.unwrap().path();
+    for entry in fs::read_dir(directory).expect("the folder is there") {
+        let path = entry.expect("the folder can be read").path();
         if path.is_dir() {
             sources(&path, found);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
@@ -41,9 +41,9 @@ fn sources(directory: &Path, found: &mut Vec<PathBuf>) {
 /// Top-level modules that this text names as `crate::module`.
 fn imports(text: &str) -> Vec<String> {
     let mut modules = Vec::new();
-    for (position, _) in text.match_indices("crate::") {
-        let before = text[..position].chars().next_back();
-        let rest = &text[position + "crate::".len()..];
+    for (position, name) in text.match_indices("crate::") {
+        let (before, rest) = text.split_at(position);
+        let (before, rest) = (before.chars().next_back(), rest.trim_start_matches(name));
         if before.is_some_and(|c| c == '$' || c.is_alphanumeric() || c == '_') {
             continue;
         }

@@ -61,6 +61,7 @@ Examples:
   mapproxy util scales -l 4 1000000                 four scales, each half of the one before
   mapproxy util scales --res-to-scale 0.5 0.25      resolutions as scales
   mapproxy util scales --as-res-config -l 10 5e6    as `res` of a grid")]
+#[expect(clippy::struct_excessive_bools, reason = "switches of the command line")]
 struct ScalesArgs {
     /// Scales, or resolutions with `--res-to-scale`.
     #[arg(required = true, value_name = "NUMBER", allow_negative_numbers = true)]

@@ -39,6 +39,7 @@ pub(crate) enum Endpoint {
 }
 
 impl Endpoint {
+    #[expect(clippy::unnecessary_wraps, reason = "goes where `free_http` goes too")]
     pub(crate) fn socket_in(folder: &Path, name: &str) -> Result<Self> {
         Ok(Self::Socket(folder.join(name)))
     }

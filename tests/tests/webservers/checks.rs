@@ -39,7 +39,7 @@ impl Clients {
 
     /// For a web server that does not tell its port.
     pub(crate) fn without_port(mut self) -> Self {
-        self.linked = "example.org".to_owned();
+        "example.org".clone_into(&mut self.linked);
         self
     }
 
@@ -216,7 +216,7 @@ impl Clients {
                 client.write_all(request.as_bytes()).await?;
                 if path.starts_with("/large") {
                     // In the middle of the answer.
-                    client.read_exact(&mut [0; 100_000]).await?;
+                    client.read_exact(&mut vec![0; 100_000]).await?;
                 }
             }
         }

@@ -1,5 +1,4 @@
-//! Polygons of the first feature table of a GeoPackage (OGC 12-128r18), an SQLite database (SQLite's "Database File
-//! Format").
+//! Polygons of the first feature table of a GeoPackage (OGC 12-128r18), an `SQLite` database (its "Database File Format").
 //!
 //! Read by hand because all that is wanted is a walk along one table: no crate in pure Rust does that without a whole
 //! database. Pages are followed at most once, so that no file makes it go round in circles.
@@ -238,7 +237,7 @@ fn number(bytes: &[u8], at: usize, length: usize) -> Option<u64> {
     Some(bytes.iter().fold(0, |number, byte| (number << 8) | u64::from(*byte)))
 }
 
-/// SQLite's numbers of one to nine bytes.
+/// The format's numbers of one to nine bytes.
 fn varint(bytes: &[u8], at: &mut usize) -> Option<i64> {
     let mut number = 0_u64;
     for index in 0..9 {
@@ -326,7 +325,7 @@ fn wkb(bytes: &[u8], at: &mut usize, depth: u8, polygons: &mut Vec<Polygon>) -> 
             }
             Some(())
         }
-        6 | 7 => {
+        4..=7 => {
             for _ in 0..count(at)? {
                 wkb(bytes, at, depth + 1, polygons)?;
             }
@@ -340,12 +339,6 @@ fn wkb(bytes: &[u8], at: &mut usize, depth: u8, polygons: &mut Vec<Polygon>) -> 
         2 => {
             let points = usize::try_from(count(at)?).ok()?;
             *at = at.checked_add(points.checked_mul(dimensions * 8)?)?;
-            Some(())
-        }
-        4 | 5 => {
-            for _ in 0..count(at)? {
-                wkb(bytes, at, depth + 1, polygons)?;
-            }
             Some(())
         }
         _ => None,

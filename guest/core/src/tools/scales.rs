@@ -53,7 +53,9 @@ pub fn scales(values: &[String], query: &ScaleQuery) -> Result<String, String> {
     if query.repeat {
         let mut tenth = given;
         while all.len() < levels {
-            tenth.iter_mut().for_each(|value| *value /= 10.0);
+            for value in &mut tenth {
+                *value /= 10.0;
+            }
             all.extend(&tenth);
         }
         all.truncate(levels.max(1));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Resolver, texts};
 use crate::config::GridInfo;
-use crate::config::yaml::{At, Node, Value};
+use crate::config::yaml::{Node, Value};
 use crate::grid::Origin;
 use crate::srs::{BBox, python_float};
 
@@ -28,7 +28,7 @@ impl Resolver<'_, '_> {
             let at = self.names.grids.get(name).map_or(self.root.at, |entry| entry.key_at);
             let Some(grid) = self.grid(name, at) else { continue };
             let mut settings = BTreeMap::new();
-            self.settings(name, at, &mut settings, 0);
+            self.settings(name, &mut settings, 0);
             for (key, value) in [
                 ("bbox", numbers(&grid.bbox())),
                 ("origin", quoted(grid.origin().as_str())),
@@ -50,7 +50,7 @@ impl Resolver<'_, '_> {
     }
 
     /// Settings of a grid and those of what it is based on.
-    fn settings(&mut self, name: &str, at: At, settings: &mut BTreeMap<String, String>, depth: usize) {
+    fn settings(&mut self, name: &str, settings: &mut BTreeMap<String, String>, depth: usize) {
         let Some(entry) = self.names.grids.get(name).copied() else {
             if let Some(options) = crate::grid::TileGrid::predefined(name) {
                 let origin = match options.origin {
@@ -73,7 +73,7 @@ impl Resolver<'_, '_> {
         }
         let base = entry.value.get("base").and_then(Node::as_text);
         if let Some(base) = base.filter(|_| depth < self.names.grids.len()) {
-            self.settings(&base, at, settings, depth + 1);
+            self.settings(&base, settings, depth + 1);
         }
     }
 }

@@ -220,7 +220,7 @@ fn a_map_symmetric_about_the_equator_is_divided() {
     // Edges of rectangles are exact; what lies between follows a straight line.
     for row in [32, 64, 96] {
         let expect = mapping(0.0, f64::from(row)).unwrap().1;
-        let got = (rows[row as usize - 1] + rows[row as usize]) / 2.0;
+        let got = f64::midpoint(rows[row as usize - 1], rows[row as usize]);
         assert!((got - expect).abs() < 6.0, "row {row}: {got} instead of {expect}");
     }
 }
