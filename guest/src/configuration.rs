@@ -43,14 +43,13 @@ pub(crate) fn current(platform: &Wasi) -> Result<Rc<Compiled>, String> {
 /// `$MAPPROXY_CONFIG`, by default `mapproxy.yaml` in the first directory: from the compiled file beside it where that
 /// one is current, else compiled here and now.
 fn find(files: &crate::files::WasiFiles) -> Result<Compiled, String> {
-    let main = match std::env::var("MAPPROXY_CONFIG") {
-        Ok(path) => path,
-        Err(_) => {
-            let directory = files
-                .first_directory()
-                .ok_or("no directory was opened for this component: expected one with a `mapproxy.yaml`")?;
-            format!("{}/mapproxy.yaml", directory.trim_end_matches('/'))
-        }
+    let main = if let Ok(path) = std::env::var("MAPPROXY_CONFIG") {
+        path
+    } else {
+        let directory = files
+            .first_directory()
+            .ok_or("no directory was opened for this component: expected one with a `mapproxy.yaml`")?;
+        format!("{}/mapproxy.yaml", directory.trim_end_matches('/'))
     };
     let beside = compiled_path(&main);
     if let Ok((bytes, _)) = files.read(&beside) {

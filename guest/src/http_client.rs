@@ -112,7 +112,7 @@ enum State {
 /// Field order is drop order: a stream must go before its body.
 struct Body {
     stream: InputStream,
-    _body: IncomingBody,
+    _owner: IncomingBody,
     status: u16,
     headers: Headers,
     data: Vec<u8>,
@@ -162,7 +162,7 @@ impl<'a> Exchange<'a> {
                         Ok((stream, body)) => {
                             self.state = State::Body(Body {
                                 stream,
-                                _body: body,
+                                _owner: body,
                                 status,
                                 headers,
                                 data: Vec::new(),

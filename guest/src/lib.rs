@@ -52,7 +52,7 @@ impl wasip2::exports::http::incoming_handler::Guest for Shell {
     fn handle(incoming: IncomingRequest, out: ResponseOutparam) {
         logger::install();
         let platform = Rc::new(Wasi::default());
-        let response = match read_request(incoming) {
+        let response = match read_request(&incoming) {
             Ok(mut request) => match configuration::current(&platform) {
                 Ok(compiled) => {
                     request.sends_files = configuration::was_given()
@@ -71,7 +71,7 @@ impl wasip2::exports::http::incoming_handler::Guest for Shell {
             },
             Err(response) => response,
         };
-        answer(response, out);
+        answer(&response, out);
     }
 }
 
@@ -142,7 +142,7 @@ impl bindings::exports::mapproxy::proxy::tools::Guest for Shell {
     }
 }
 
-fn read_request(incoming: IncomingRequest) -> Result<Request, Response> {
+fn read_request(incoming: &IncomingRequest) -> Result<Request, Response> {
     let method = match incoming.method() {
         WasiMethod::Get => Method::Get,
         WasiMethod::Head => Method::Head,
@@ -154,7 +154,7 @@ fn read_request(incoming: IncomingRequest) -> Result<Request, Response> {
     let (path, query) = target.split_once('?').unwrap_or((&target, ""));
     let headers = http_client::headers(&incoming.headers());
     let body = if method == Method::Post {
-        read_body(&incoming)?
+        read_body(incoming)?
     } else {
         Vec::new()
     };
@@ -198,7 +198,7 @@ fn read_body(incoming: &IncomingRequest) -> Result<Vec<u8>, Response> {
     }
 }
 
-fn answer(response: Response, out: ResponseOutparam) {
+fn answer(response: &Response, out: ResponseOutparam) {
     let length = response.body.len().to_string();
     let bodyless = matches!(response.status, 204 | 304) || response.file.is_some();
     let fields = Fields::new();
