@@ -8,6 +8,8 @@ use crate::bindings::Problem;
 
 /// How deep applications may refer to each other; more is a circle.
 const MAX_DEPTH: usize = 16;
+/// Applications and problems beyond which no more are looked for.
+const MAX_FOUND: usize = 1000;
 
 const EXPECTED_USE: &str =
     "`egg:MapProxy#app`, `egg:MapProxy#multiapp`, `egg:Paste#urlmap`, `config:OTHER.ini` or the name of a section";
@@ -64,6 +66,10 @@ fn named(
     deployment: &mut Deployment,
 ) -> Result<(), Box<Problem>> {
     let place = by.map_or_else(|| ini.top(), |entry| entry.place);
+    // A composite that refers to itself in several places would be followed for ever: each step deeper multiplies.
+    if deployment.mounts.len() + deployment.problems.len() > MAX_FOUND {
+        return Ok(());
+    }
     if asked.depth > MAX_DEPTH {
         return Err(Box::new(ini.error(place, format!("`{name}` refers to itself"), "")));
     }
