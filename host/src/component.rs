@@ -231,7 +231,8 @@ fn store(file: &Path, bytes: &[u8]) -> Result<()> {
     Ok(written?)
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// Two digits for each byte, in lower case.
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes
         .iter()
         .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {

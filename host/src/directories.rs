@@ -103,11 +103,9 @@ impl Directories {
     fn context_at(&self, now: Duration, is_alone: bool) -> WasiFilesystemCtx {
         // A poisoned lock only means that another request failed while holding it; the value is replaced as a whole.
         let opened = self.opened.read().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if !is_alone && now < Duration::from_nanos(self.compared.load(Ordering::Relaxed)) + TRUSTED_FOR {
+        if !is_alone && now < Duration::from_nanos(self.compared.load(Ordering::Acquire)) + TRUSTED_FOR {
             return opened.context.clone();
         }
-        let nanoseconds = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
-        self.compared.store(nanoseconds, Ordering::Relaxed);
         let current = self
             .wanted
             .iter()
@@ -117,13 +115,20 @@ impl Directories {
                 Some(_) => self::identity(&directory.path) == *identity,
                 None => !directory.writable && !directory.path.exists(),
             });
+        // Told to others only now: one that came in between must not take what is being replaced.
+        let compared = || {
+            let nanoseconds = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
+            self.compared.store(nanoseconds, Ordering::Release);
+        };
         if current {
+            compared();
             return opened.context.clone();
         }
         drop(opened);
         let fresh = open_all(&self.wanted);
         let context = fresh.context.clone();
         *self.opened.write().unwrap_or_else(std::sync::PoisonError::into_inner) = fresh;
+        compared();
         context
     }
 }

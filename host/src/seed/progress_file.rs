@@ -3,7 +3,6 @@
 //! It is JSON; MapProxy's own progress files are another format and are not read.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -13,6 +12,7 @@ use serde_json::{Value, json};
 use tracing::warn;
 
 use super::ledger::Checkpoint;
+use crate::component::hex;
 
 const VERSION: u64 = 1;
 
@@ -118,16 +118,6 @@ fn parse(path: &Path, bytes: &[u8]) -> Option<ProgressFile> {
         started: document.get("started")?.as_f64()?,
         tasks,
     })
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            // Writing to a String does not fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
 }
 
 fn unhex(text: &str) -> Option<Vec<u8>> {
