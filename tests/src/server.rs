@@ -255,6 +255,15 @@ impl Server {
         self.send(Request::get(path).body(Bytes::new())?).await
     }
 
+    /// Asks for `path`; panics unless the answer has that status and its body holds `expect`.
+    pub async fn check(&self, path: &str, status: u16, expect: &str) -> Result<()> {
+        let answer = self.get(path).await?;
+        let body = String::from_utf8_lossy(answer.body()).into_owned();
+        assert_eq!(answer.status().as_u16(), status, "{path}: {body}");
+        assert!(body.contains(expect), "{path}: {body}");
+        Ok(())
+    }
+
     /// Sends a request over a connection of its own. `Host` is added where it is missing.
     pub async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>> {
         send(self.address, request).await

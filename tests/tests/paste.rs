@@ -39,14 +39,6 @@ impl Layout {
     }
 }
 
-async fn check(server: &Server, path: &str, status: u16, expect: &str) -> Result<()> {
-    let answer = server.get(path).await?;
-    let body = String::from_utf8_lossy(answer.body()).into_owned();
-    assert_eq!(answer.status().as_u16(), status, "{path}: {body}");
-    assert!(body.contains(expect), "{path}: {body}");
-    Ok(())
-}
-
 const APP: &str = "[app:main]\nuse = egg:MapProxy#app\nmapproxy_conf = %(here)s/mapproxy.yaml\n";
 const HTTP: &str = "[server:main]\nuse = egg:Paste#http\nhost = 127.0.0.1\nport = 0\n";
 
@@ -55,7 +47,7 @@ async fn a_development_file_serves_http() -> Result<()> {
     let layout = Layout::new()?;
     layout.put("develop.ini", &format!("{APP}{HTTP}"))?;
     let server = layout.serve("develop.ini")?.start().await?;
-    check(&server, "/hello", 200, "hello").await
+    server.check("/hello", 200, "hello").await
 }
 
 #[tokio::test]
@@ -90,13 +82,15 @@ async fn applications_are_mapped_to_paths() -> Result<()> {
     )?;
     for workers in ["1", "2"] {
         let server = layout.serve("maps.ini")?.arg("--workers").arg(workers).start().await?;
-        check(&server, "/roads/hello", 200, "hello").await?;
-        check(&server, "/roads/echo", 200, "x-script-name: /roads\n").await?;
-        check(&server, "/more/rivers/echo", 200, "x-script-name: /more/rivers\n").await?;
-        check(&server, "/more/", 200, "href=\"/more/rivers/\"").await?;
-        check(&server, "/more", 200, "href=\"/more/rivers/\"").await?;
+        server.check("/roads/hello", 200, "hello").await?;
+        server.check("/roads/echo", 200, "x-script-name: /roads\n").await?;
+        server
+            .check("/more/rivers/echo", 200, "x-script-name: /more/rivers\n")
+            .await?;
+        server.check("/more/", 200, "href=\"/more/rivers/\"").await?;
+        server.check("/more", 200, "href=\"/more/rivers/\"").await?;
         for path in ["/", "/roadsx/hello", "/hello", "/more/roads/hello"] {
-            check(&server, path, 404, "").await?;
+            server.check(path, 404, "").await?;
         }
     }
     Ok(())
@@ -140,7 +134,7 @@ async fn levels_and_limits_of_the_file_apply_and_the_command_line_goes_over_them
     let quiet = "[loggers]\nkeys = root\n[logger_root]\nlevel = DEBUG\n";
     layout.put("quiet.ini", &format!("{APP}{HTTP}workers = 3\n{quiet}"))?;
     let server = layout.serve("quiet.ini")?.start().await?;
-    check(&server, "/hello", 200, "hello").await?;
+    server.check("/hello", 200, "hello").await?;
     server.wait_for_log("answered").await?;
     assert_eq!(server.workers()?.len(), 3);
 
@@ -149,7 +143,7 @@ async fn levels_and_limits_of_the_file_apply_and_the_command_line_goes_over_them
         .args("--workers 2 --log warn --listen 127.0.0.1:0")
         .start()
         .await?;
-    check(&server, "/hello", 200, "hello").await?;
+    server.check("/hello", 200, "hello").await?;
     assert_eq!(server.workers()?.len(), 2);
     assert!(!server.log().contains("answered"));
     Ok(())

@@ -37,15 +37,6 @@ impl Projects {
     }
 }
 
-/// Asks for `path`, and compares the status and a part of the answer.
-async fn check(server: &Server, path: &str, status: u16, expect: &str) -> Result<()> {
-    let answer = server.get(path).await?;
-    let body = String::from_utf8_lossy(answer.body()).into_owned();
-    assert_eq!(answer.status().as_u16(), status, "{path}: {body}");
-    assert!(body.contains(expect), "{path}: {body}");
-    Ok(())
-}
-
 #[tokio::test]
 async fn projects_are_served_below_their_names_and_reloaded() -> Result<()> {
     let projects = Projects::new()?;
@@ -54,29 +45,25 @@ async fn projects_are_served_below_their_names_and_reloaded() -> Result<()> {
     fs::write(projects.folder.path().join("outside.yaml"), "")?;
     let server = projects.serve("--allow-listing").await?;
 
-    check(&server, "/", 200, "<a href=\"/roads/\">").await?;
-    check(&server, "/roads/echo?a=b", 200, "/echo?a=b\n").await?;
-    check(&server, "/roads/echo", 200, "x-script-name: /roads\n").await?;
-    check(&server, "/nothing/echo", 404, "").await?;
-    check(&server, "/..%2foutside/echo", 404, "").await?;
-    check(
-        &server,
-        "/broken/hello",
-        500,
-        "The configuration of <b>broken</b> has errors",
-    )
-    .await?;
-    check(&server, "/roads/hello", 200, "hello").await?;
+    server.check("/", 200, "<a href=\"/roads/\">").await?;
+    server.check("/roads/echo?a=b", 200, "/echo?a=b\n").await?;
+    server.check("/roads/echo", 200, "x-script-name: /roads\n").await?;
+    server.check("/nothing/echo", 404, "").await?;
+    server.check("/..%2foutside/echo", 404, "").await?;
+    server
+        .check("/broken/hello", 500, "The configuration of <b>broken</b> has errors")
+        .await?;
+    server.check("/roads/hello", 200, "hello").await?;
     server.wait_for_log("this is wrong").await?;
 
     projects.put("broken.yaml", "warning repaired\n")?;
-    check(&server, "/broken/hello", 200, "hello").await?;
+    server.check("/broken/hello", 200, "hello").await?;
     projects.put("roads.yaml", "error broken now\n")?;
-    check(&server, "/roads/hello", 500, "").await?;
+    server.check("/roads/hello", 500, "").await?;
     fs::remove_file(projects.directory().join("roads.yaml"))?;
-    check(&server, "/roads/hello", 404, "").await?;
+    server.check("/roads/hello", 404, "").await?;
     projects.put("roads.yaml", "")?;
-    check(&server, "/roads/hello", 200, "hello").await
+    server.check("/roads/hello", 200, "hello").await
 }
 
 #[tokio::test]
@@ -86,9 +73,9 @@ async fn a_part_of_a_project_counts_as_the_project() -> Result<()> {
     fs::write(&base, "")?;
     projects.put("roads.yaml", &format!("need {}\n", base.display()))?;
     let server = projects.serve("--workers 1").await?;
-    check(&server, "/roads/hello", 200, "hello").await?;
+    server.check("/roads/hello", 200, "hello").await?;
     fs::write(&base, "changed")?;
-    check(&server, "/roads/hello", 200, "hello").await?;
+    server.check("/roads/hello", 200, "hello").await?;
     server.wait_for_log("loaded the changed configuration").await?;
     Ok(())
 }
@@ -98,10 +85,10 @@ async fn without_listing_the_start_page_names_nobody() -> Result<()> {
     let projects = Projects::new()?;
     projects.put("secret.yaml", "")?;
     let server = projects.serve("").await?;
-    check(&server, "/", 200, "Welcome to MapProxy").await?;
+    server.check("/", 200, "Welcome to MapProxy").await?;
     let page = server.get("/").await?;
     assert!(!String::from_utf8_lossy(page.body()).contains("secret"));
-    check(&server, "//", 404, "").await
+    server.check("//", 404, "").await
 }
 
 #[tokio::test]
@@ -115,8 +102,12 @@ async fn projects_do_not_see_each_others_directories() -> Result<()> {
     let server = projects.serve("--workers 1 --max-requests-per-instance 5").await?;
     let file = data.join("file");
     for _ in 0..3 {
-        check(&server, &format!("/roads/read{}", file.display()), 200, "data of roads").await?;
-        check(&server, &format!("/rivers/read{}", file.display()), 404, "").await?;
+        server
+            .check(&format!("/roads/read{}", file.display()), 200, "data of roads")
+            .await?;
+        server
+            .check(&format!("/rivers/read{}", file.display()), 404, "")
+            .await?;
     }
     Ok(())
 }
@@ -141,16 +132,16 @@ async fn of_thousands_of_projects_only_those_in_use_are_in_memory() -> Result<()
     let server = projects
         .serve("--workers 1 --max-projects-memory 4MiB --log debug")
         .await?;
-    check(&server, "/project0/hello", 200, "hello").await?;
+    server.check("/project0/hello", 200, "hello").await?;
     assert!(!server.log().contains("never asked for"), "starting reads no project");
 
     let warm = 200;
     for number in 0..warm {
-        check(&server, &format!("/project{number}/hello"), 200, "hello").await?;
+        server.check(&format!("/project{number}/hello"), 200, "hello").await?;
     }
     let before = resident_kib(&server)?;
     for number in warm..COUNT {
-        check(&server, &format!("/project{number}/hello"), 200, "hello").await?;
+        server.check(&format!("/project{number}/hello"), 200, "hello").await?;
     }
     let grown = resident_kib(&server)?.saturating_sub(before);
     let unbounded = (COUNT - warm) * SIZE / 1024;
@@ -160,7 +151,7 @@ async fn of_thousands_of_projects_only_those_in_use_are_in_memory() -> Result<()
     );
     server.wait_for_log("dropped from memory").await?;
     // One that was dropped comes back.
-    check(&server, "/project0/hello", 200, "hello").await
+    server.check("/project0/hello", 200, "hello").await
 }
 
 #[test]
