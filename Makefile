@@ -75,6 +75,14 @@ fuzz: ## send nonsense to the FastCGI decoder for FUZZ_SECONDS (60)
 	@mkdir -p fuzz/corpus/fastcgi
 	cargo +nightly fuzz run fastcgi fuzz/corpus/fastcgi fuzz/seeds/fastcgi -- -max_len=8192 -max_total_time=$(or $(FUZZ_SECONDS),60)
 
+differential: component demo ## compare with MapProxy: CORPUS=directory of configurations, REQUESTS=2000, MOST=20
+	@$(call with_tool,python3,python3)
+	@test -x $(target)/differential/bin/python || { python3 -m venv $(target)/differential || { $(call with_tool,venv,python3-venv); python3 -m venv $(target)/differential; }; }
+	@$(target)/differential/bin/pip install --quiet -r tests/differential/requirements.txt
+	cargo build --bins --tests
+	MAPPROXY_COMPONENT=$(component) $(target)/differential/bin/python tests/differential/run.py --mapproxy $(target)/debug/mapproxy \
+		--requests $(or $(REQUESTS),2000) --most $(or $(MOST),20) --report $(target)/differential.txt $(or $(CORPUS),guest/core/testdata/config)
+
 bench: demo ## benchmarks of the core
 	cargo bench -p mapproxy-core
 
@@ -123,4 +131,4 @@ clean: ## remove built files and fetched data
 	cargo clean
 	rm -rf $(demo)/dist $(demo)/node_modules tests/node_modules tests/data var
 
-.PHONY: help run test test-nextest test-cargo release dist test-deb lint fuzz bench test-hosts screenshots component demo data tools target hostile clean
+.PHONY: help run test test-nextest test-cargo release dist test-deb lint fuzz differential bench test-hosts screenshots component demo data tools target hostile clean

@@ -156,6 +156,12 @@ impl CacheMapLayer {
         } else {
             raster
         };
+        // What the tiles of an opaque cache have of transparency ends where they are joined.
+        let raster = if count > 1 && !options.is_transparent() && !raster.is_opaque() {
+            raster.into_rgb()
+        } else {
+            raster
+        };
         let mut map = MapImage::from_raster(raster, options.clone());
         map.cacheability.cacheable = cacheable;
         Ok(Some(map))

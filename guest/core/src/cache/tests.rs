@@ -705,6 +705,30 @@ fn maps_are_made_of_the_tiles_they_show() {
 }
 
 #[test]
+fn tiles_of_an_opaque_cache_are_joined_to_an_opaque_map() {
+    for transparent in [false, true] {
+        let world = World::with(|cache, _| cache.image.transparent = Some(transparent));
+        let half = encode(filled(256, 256, [0, 0, 0, 0]).unwrap(), &true_color(), None).unwrap();
+        world.memory.answer(move |_| reply(200, "image/png", &half));
+        let query = MapQuery {
+            transparent: true,
+            ..map_query([-1e6, -1e6, 1e6, 1e6], (100, 100), "EPSG:3857")
+        };
+        let map = world.layer().get_map(&query).unwrap().unwrap();
+        assert_eq!(map.into_raster().unwrap().is_opaque(), !transparent, "{transparent}");
+    }
+}
+
+#[test]
+fn a_tile_source_of_another_system_is_the_fault_of_that_source() {
+    let mut world = World::with(|cache, _| cache.grids = vec!["GLOBAL_GEODETIC".to_owned()]);
+    world.sources = vec![tile_source()];
+    let error = world.load(0, 0, 1).unwrap_err();
+    assert!(matches!(error, LayerError::Source { .. }), "{error}");
+    assert!(error.to_string().contains("SRS of cache and tile source"), "{error}");
+}
+
+#[test]
 fn maps_outside_the_grid_are_nothing() {
     let world = World::new();
     let query = map_query([3e7, 3e7, 4e7, 4e7], (100, 100), "EPSG:3857");

@@ -3,7 +3,8 @@
 //! ```text
 //! /tms                                             /tiles/{layer}[/{spec}]/{z}/{x}/{y}.{format}
 //! /tms/1.0.0[/{layer}[/{spec}]]                    /tiles/1.0.0/…
-//! /tms/1.0.0/{layer}[/{spec}]/{z}/{x}/{y}.{format} /kml/{layer}[/{spec}][/{z}/{x}/{y}.{format}]
+//! /tms[/1.0.0]/{layer}[/{spec}]/{z}/{x}/{y}.{format}
+//! /kml/{layer}[/{spec}][/{z}/{x}/{y}.{format}]
 //! ```
 //!
 //! `spec` says which of a layer's grids is meant: `EPSG900913`, or the grid's name. Segments are decoded after the path
@@ -108,7 +109,8 @@ fn parse_tms_segments(segments: &[&str]) -> Option<TmsRequest> {
         ["1.0.0"] | ["1.0.0", ""] => Some(TmsRequest::TileMapService),
         ["1.0.0", rest @ ..] if rest.len() <= 2 => layer(rest).map(TmsRequest::TileMap),
         ["1.0.0", rest @ ..] => tile(rest).map(TmsRequest::Tile),
-        _ => None,
+        // as MapProxy answers it, with the rows of the TMS
+        rest => tile(rest).map(TmsRequest::Tile),
     }
 }
 
@@ -202,6 +204,11 @@ mod tests {
                     "jpeg",
                 ))),
             ),
+            (
+                "/tms/osm/webmercator/1/2/3.png",
+                Some(TmsRequest::Tile(address("osm", Some("webmercator"), (1, 2, 3), "png"))),
+            ),
+            ("/tms/osm/webmercator", None),
             ("/tms/2.0.0", None),
             ("/tms/nope", None),
             ("/tms/1.0.0//", None),

@@ -45,8 +45,10 @@ impl TileMapSource {
     }
 
     fn tile_of(&self, query: &MapQuery) -> Result<Option<TileCoord>, LayerError> {
-        let invalid = |message: &str| LayerError::InvalidBBox {
+        // the cache's grid is wrong for this source, not the client's box: other layers can still be drawn
+        let invalid = |message: &str| LayerError::Source {
             message: message.to_owned(),
+            status: None,
         };
         if self.grid.tile_size() != query.size {
             return Err(invalid("tile size of cache and tile source do not match"));

@@ -1,0 +1,68 @@
+"""Differences that are known, and why each is as it is: the table of docs/reference/compatibility.md for the runner."""
+import re
+from urllib.parse import parse_qsl, urlsplit
+
+FAILS = 'MapProxy fails with an internal error; here the request is answered, or refused as its protocol asks'
+TIFF = 'MapProxy cannot write this TIFF'
+CHARSET = 'XML says its encoding in the content type too'
+LOCATOR = 'OWS exceptions name the parameter'
+TITLE = 'without a title of its own a service is called by its own name, not `MapProxy WMS` or nothing'
+SOURCE_FORMAT = 'tiles have the format of their cache; MapProxy keeps what a tile source sends under the name of another'
+BACKGROUND = 'outside of the tiles an opaque, reprojected map has its background colour, not black'
+DOUBLED = 'of a parameter that is there twice, the first value counts'
+WHOLE = 'an address is matched as a whole, MapProxy looks at its beginning or end'
+WMS_100 = 'pictures of errors have a media type in WMS 1.0.0 too'
+STATE = 'what an earlier request asked for does not change which versions of the WMS are spoken'
+TILE_SETS = 'tile sets of WMS-C name a reference system that the WMS knows, not `OSGEO:41001`'
+POLES = 'beyond the poles is nothing'
+VERSION = 'a version that is no version is one that was not said'
+
+
+def reason(kind, target, aspect, detail, theirs, ours):
+    """The reason of a difference (see `compare.differences`), or None."""
+    params = [(name.lower(), value) for name, value in parse_qsl(urlsplit(target).query, keep_blank_values=True)]
+    if theirs[0] == 500 and theirs[2].startswith(b'internal error') and ours[0] != 500:
+        return TIFF if re.search('format=image/(geo)?tiff', target, re.I) and b': error(' in theirs[2] else FAILS
+    if theirs[2].startswith(b'internal error') and b'Exception' in ours[2]:
+        return FAILS
+    if aspect == 'type parameters' and detail == ' / charset=utf-8':
+        return CHARSET
+    if aspect == 'document' and re.fullmatch(
+            r'-\s+Exception exceptionCode=(\w+) \| \+\s+Exception exceptionCode=\1 locator=\w+', detail):
+        return LOCATOR
+    if aspect == 'document' and 'capabilities' not in kind and re.fullmatch(r'(- .*[tT]itle.* \| )?\+.*MapProxy TMS.*', detail):
+        return TITLE
+    if aspect == 'document' and re.fullmatch(r'(-\s+Title  MapProxy WMS \| )?\+\s+Title  MapProxy WM?TM?S', detail):
+        return TITLE
+    if aspect == 'picture format' and detail == 'JPEG / PNG':
+        return SOURCE_FORMAT
+    if aspect == 'background':
+        return BACKGROUND
+    if kind.startswith('spoiled') and len({name for name, _ in params}) < len(params):
+        return DOUBLED
+    if kind.startswith('spoiled') and theirs[0] == 200 and ours[0] == 404:
+        return WHOLE
+    if aspect == 'type' and re.match('(gif|png|jpeg) / image/', detail):
+        return WMS_100
+    if kind.startswith('spoiled') and any(
+            name in ('version', 'wmtver') and not re.fullmatch(r'1\.\d\.\d', value) for name, value in params):
+        return VERSION
+    if b'missing parameters [&#39;version' in ours[2] or aspect == 'document' and re.fullmatch(
+            r'-ServiceExceptionReport version=(\S+) \| \+ServiceExceptionReport version=(\S+)', detail):
+        return STATE
+    if 'tiled' in dict(params) and 'OSGEO:41001' in detail:
+        return TILE_SETS
+    if aspect in ('pixels', 'opacity') and beyond_the_poles(dict(params)):
+        return POLES
+    return None
+
+
+def beyond_the_poles(params):
+    """Whether the box is in degrees and reaches further than the world."""
+    code = params.get('srs', params.get('crs', ''))
+    first = params.get('version') == '1.3.0' and code != 'CRS:84'
+    try:
+        latitudes = [float(number) for number in params['bbox'].split(',')][0 if first else 1::2]
+    except (KeyError, ValueError):
+        return False
+    return code in ('EPSG:4326', 'EPSG:4258', 'CRS:84') and max(map(abs, latitudes)) > 90
