@@ -1,6 +1,14 @@
 // Bundles the demo page's JavaScript and style, with OpenLayers, into dist/.
 import { build } from 'esbuild';
 
+// The page has no vector layers; OpenLayers' renderer looks for their declutter groups and would bring all of styles.
+const withoutVectors = {
+  name: 'without-vectors',
+  setup({ onLoad }) {
+    onLoad({ filter: /ol\/layer\/BaseVector\.js$/ }, () => ({ contents: 'export default class {}' }));
+  },
+};
+
 await build({
   entryPoints: { demo: 'src/main.js' },
   outdir: 'dist',
@@ -9,6 +17,7 @@ await build({
   format: 'iife',
   target: ['es2022'],
   legalComments: 'none',
+  plugins: [withoutVectors],
   banner: { js: '/* OpenLayers, BSD-2-Clause, openlayers.org */' },
   logLevel: 'warning',
 });

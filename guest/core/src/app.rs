@@ -125,7 +125,11 @@ fn finish(mut response: Response, application: &Application) -> Response {
             let with_charset = format!("{content_type}; charset=utf-8");
             response.headers.set("Content-type", with_charset);
         }
-        response.headers.set("Vary", VARY);
+        let vary = match response.headers.get("vary") {
+            Some(own) => format!("{own}, {VARY}"),
+            None => VARY.to_owned(),
+        };
+        response.headers.set("Vary", vary);
         response.headers.set("X-Content-Type-Options", "nosniff");
     }
     if let Some(origin) = &application.cors_origin {

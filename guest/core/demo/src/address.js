@@ -13,7 +13,7 @@ export function fromHash(hash) {
 }
 
 export function toHash(state, { zoom, center, srs }) {
-  const params = [`layer=${encodeURIComponent(state.layer)}`, `service=${state.service}`, `srs=${srs}`];
+  const params = [`layer=${encodeURIComponent(state.layer)}`, `service=${state.service}`, `srs=${encodeURIComponent(srs).replace('%3A', ':')}`];
   if (state.format) params.push(`format=${state.format}`);
   if (state.opacity < 1) params.push(`opacity=${state.opacity}`);
   params.push(`view=${zoom.toFixed(2)}/${center[1].toFixed(4)}/${center[0].toFixed(4)}`);

@@ -7,22 +7,27 @@ import ScaleLine from 'ol/control/ScaleLine.js';
 import ImageLayer from 'ol/layer/Image.js';
 import TileLayer from 'ol/layer/Tile.js';
 import ImageWMS from 'ol/source/ImageWMS.js';
-import TileWMS from 'ol/source/TileWMS.js';
-import TileDebug from 'ol/source/TileDebug.js';
 import TileImage from 'ol/source/TileImage.js';
 import WMTS, { optionsFromCapabilities } from 'ol/source/WMTS.js';
 import WMTSCapabilities from 'ol/format/WMTSCapabilities.js';
 import TileGrid from 'ol/tilegrid/TileGrid.js';
-import { applyTransform, containsExtent, getIntersection, getTopLeft, getBottomLeft, isEmpty } from 'ol/extent.js';
+import { applyTransform, containsCoordinate, getIntersection, getTopLeft, getBottomLeft, isEmpty } from 'ol/extent.js';
 import { getTransform, transform } from 'ol/proj.js';
-import { projection } from './projections.js';
+import { h, ICONS } from './dom.js';
+import { edges } from './edges.js';
+import { infoUrl } from './info.js';
+import { tileUrl, title } from './layers.js';
+import { isGlobal, isLocal, projection } from './projections.js';
+import { reason, textOf } from './reason.js';
 
-export function createMap({ target, progress, coordinates, toast }) {
-  const popup = document.createElement('div');
-  popup.className = 'popup';
-  const overlay = new Overlay({ element: popup, positioning: 'bottom-center', offset: [0, -10], stopEvent: true });
+const COARSEST = 156543.03392804097;
+const byId = (id) => document.getElementById(id);
+
+export function createMap(description) {
+  const popup = h('div', { class: 'popup', role: 'dialog', 'aria-label': 'What is here' });
+  const overlay = new Overlay({ element: popup, positioning: 'bottom-center', offset: [0, -10], stopEvent: true, autoPan: { animation: { duration: 200 }, margin: 24 } });
   const map = new OlMap({
-    target,
+    target: byId('map'),
     controls: [
       new Zoom({ zoomInTipLabel: 'Zoom in', zoomOutTipLabel: 'Zoom out' }),
       new ScaleLine({ minWidth: 90 }),
@@ -37,17 +42,40 @@ export function createMap({ target, progress, coordinates, toast }) {
   let outlines = null;
   let running = 0;
   let generation = 0;
+  let failed = 0;
 
   // the part of the window that the panel leaves free
   function padding() {
-    const panel = document.getElementById('panel').getBoundingClientRect();
+    const panel = byId('panel').getBoundingClientRect();
     const wide = window.innerWidth > 760;
     return wide ? [24, 24, 24, panel.right + 24] : [16, 16, window.innerHeight - panel.top + 16, 16];
   }
 
   function busy(change) {
     running = Math.max(0, running + change);
-    progress.classList.toggle('on', running > 0);
+    byId('progress').classList.toggle('on', running > 0);
+    document.body.classList.toggle('busy', running > 0);
+  }
+
+  // The card that says what went wrong: once for each layer, until a part of it arrives or it is closed.
+  async function complain(summary, why) {
+    const mine = generation;
+    const card = byId('trouble');
+    const text = h('p', {}, 'Asking why …');
+    card.replaceChildren(
+      ICONS.warning(),
+      h('div', {}, h('strong', {}, summary), text,
+        h('button', { type: 'button', class: 'again', onclick: () => { calm(); self.reload(); } }, 'Try again')),
+      h('button', { type: 'button', class: 'plain', 'aria-label': 'Close', onclick: calm }, ICONS.close()),
+    );
+    card.hidden = false;
+    const answer = await why;
+    if (mine === generation) text.textContent = answer;
+  }
+
+  function calm() {
+    failed = 0;
+    byId('trouble').hidden = true;
   }
 
   function watch(source) {
@@ -56,69 +84,82 @@ export function createMap({ target, progress, coordinates, toast }) {
     for (const kind of ['tile', 'image']) {
       on(`${kind}loadstart`, () => busy(1));
       on(`${kind}loadend`, () => busy(-1));
-      on(`${kind}loaderror`, () => {
+      on(`${kind}loaderror`, (event) => {
         busy(-1);
-        say('The server did not answer a part of the map. Its log says why.');
+        failed += 1;
+        const address = addresses.get(event.tile ?? event.image);
+        if (failed === 1) complain(`${kind === 'tile' ? 'Some tiles' : 'The map'} could not be drawn`, reason(address));
       });
     }
     return source;
   }
 
-  let hush = null;
-  function say(text) {
-    toast.textContent = text;
-    toast.classList.add('on');
-    clearTimeout(hush);
-    hush = setTimeout(() => toast.classList.remove('on'), 5000);
+  // what was asked for, to find out why it failed
+  const addresses = new WeakMap();
+  function load(part, address) {
+    addresses.set(part, address);
+    part.getImage().src = address;
   }
 
   // Longitude and latitude to map units, cut to where the projection makes sense.
-  function extentIn(lonlat, code) {
-    const target = projection(code);
-    // of the whole world, show first where people live
-    if (lonlat[2] - lonlat[0] > 350 && lonlat[3] - lonlat[1] > 150) lonlat = [-145, -52, 165, 76];
+  function extentOf({ extent: lonlat = [-180, -85.06, 180, 85.06], extents = {} }, choice) {
+    if (isLocal(choice.srs)) return extents[choice.srs] ?? choice.bbox ?? [0, 0, 1e6, 1e6];
+    const target = projection(choice.srs);
     const world = target.getWorldExtent() ?? [-180, -85.06, 180, 85.06];
-    const limit = code === 'EPSG:4326' || code === 'CRS:84' ? [-180, -90, 180, 90] : [world[0], Math.max(world[1], -85.06), world[2], Math.min(world[3], 85.06)];
+    const degrees = target.getUnits() === 'degrees';
+    const limit = degrees ? [-180, -90, 180, 90] : [world[0], Math.max(world[1], -85.06), world[2], Math.min(world[3], 85.06)];
     const cut = getIntersection(lonlat, limit);
     const extent = applyTransform(isEmpty(cut) ? limit : cut, getTransform('EPSG:4326', target), undefined, 8);
     return extent.every(Number.isFinite) ? extent : target.getExtent();
   }
 
-  function wmsSource(layer, state, code) {
-    const { url, version } = layer.services.wms;
-    const params = { LAYERS: layer.name, FORMAT: state.format, STYLES: '', VERSION: version ?? '1.1.1' };
-    if (state.format.startsWith('image/png')) params.TRANSPARENT = 'TRUE';
-    return watch(new ImageWMS({ url, params, projection: code, ratio: 1.2, serverType: 'mapserver', hidpi: false }));
+  // what to show first of it: of the whole world, where people live
+  function interesting(layer, choice) {
+    const [west, south, east, north] = layer.extent ?? [];
+    const whole = east - west > 350 && north - south > 150 && isGlobal(choice.srs);
+    return extentOf(whole ? { extent: [-145, -50, 165, 74] } : layer, choice);
   }
 
-  function tilesSource(grid) {
-    const north = grid.origin === 'nw';
+  function wmsSource({ name, services: { wms } }, state, code) {
+    const params = { LAYERS: name, FORMAT: state.format ?? 'image/png', STYLES: '', VERSION: wms.version };
+    if (!params.FORMAT.startsWith('image/jpeg')) params.TRANSPARENT = 'TRUE';
+    return watch(new ImageWMS({ url: wms.url, params, projection: code, ratio: 1.2, serverType: 'mapserver', hidpi: false, imageLoadFunction: load }));
+  }
+
+  function tilesSource(choice) {
+    const north = choice.native === 'nw';
     const tileGrid = new TileGrid({
-      extent: grid.bbox,
-      origin: north ? getTopLeft(grid.bbox) : getBottomLeft(grid.bbox),
-      resolutions: grid.resolutions,
-      tileSize: grid.tile_size ?? [256, 256],
+      extent: choice.bbox,
+      origin: north ? getTopLeft(choice.bbox) : getBottomLeft(choice.bbox),
+      resolutions: choice.resolutions,
+      tileSize: choice.tile_size,
     });
-    // OpenLayers counts rows downwards from its origin, so that rows above a lower left origin are negative
-    const row = (y) => (north ? y : -y - 1);
     return watch(new TileImage({
-      projection: grid.srs,
+      projection: choice.srs,
       tileGrid,
-      wrapX: true,
-      tileUrlFunction: ([z, x, y]) => grid.url.replace('{z}', z).replace('{x}', x).replace('{y}', row(y)),
+      wrapX: isGlobal(choice.srs),
+      tileLoadFunction: load,
+      tileUrlFunction: ([z, x, y]) => tileUrl(choice, z, x, row(choice, z, y)),
     }));
   }
 
-  async function wmtsSource(layer, set) {
-    const url = layer.services.wmts.capabilities;
+  // OpenLayers counts rows downwards from its origin, so that rows above a lower left origin are negative.
+  function row(choice, z, y) {
+    const counted = choice.native === 'nw' ? y : -y - 1;
+    return choice.native === choice.origin ? counted : choice.rows[z] - 1 - counted;
+  }
+
+  async function wmtsSource({ name, services: { wmts } }, choice) {
+    const url = wmts.capabilities;
     if (!capabilities.has(url)) {
       const answer = await fetch(url);
       if (!answer.ok) throw new Error(`status ${answer.status} for ${url}`);
       capabilities.set(url, new WMTSCapabilities().read(await answer.text()));
     }
-    const options = optionsFromCapabilities(capabilities.get(url), { layer: layer.name, matrixSet: set.name });
-    if (!options) throw new Error(`no layer ${layer.name} in ${url}`);
-    return watch(new WMTS({ ...options, wrapX: true }));
+    const options = optionsFromCapabilities(capabilities.get(url), { layer: name, matrixSet: choice.grid, projection: choice.srs });
+    if (!options) throw new Error(`no layer ${name} in ${url}`);
+    options.wrapX = isGlobal(choice.srs);
+    return watch(new WMTS({ ...options, tileLoadFunction: load }));
   }
 
   function place(source, Kind, opacity) {
@@ -128,31 +169,34 @@ export function createMap({ target, progress, coordinates, toast }) {
   }
 
   // Tile edges, with what is asked for written in each.
-  function drawOutlines(on, source) {
+  function drawOutlines({ choice, state }) {
     if (outlines) map.removeLayer(outlines);
     outlines = null;
-    const grid = on && source?.getTileGrid?.();
+    const grid = state.outlines && layer?.getSource()?.getTileGrid?.();
     if (!grid) return;
-    outlines = new TileLayer({
-      source: new TileDebug({ tileGrid: grid, projection: source.getProjection(), wrapX: false, template: 'z {z}   x {x}   y {y}' }),
-      zIndex: 10,
-    });
+    const counted = (z, y) => (state.service === 'wmts' ? y : row(choice, z, y));
+    outlines = edges(grid, choice.srs, (z, x, y) => `${z} / ${x} / ${counted(z, y)}`);
     map.addLayer(outlines);
   }
 
-  function setProjection(code) {
+  function setView(choice) {
     const view = map.getView();
     const before = view.getProjection();
-    if (before.getCode() === code) return;
-    const center = transform(view.getCenter(), before, code);
-    const scale = projection(code).getMetersPerUnit() / before.getMetersPerUnit();
-    map.setView(new View({
-      projection: code,
-      center,
-      resolution: view.getResolution() / scale,
-      maxResolution: code === 'EPSG:4326' ? 1.40625 : undefined,
-      multiWorld: true,
-    }));
+    const code = projection(choice.srs);
+    const options = { projection: code, multiWorld: true, center: [0, 0], resolution: 1 };
+    if (isGlobal(choice.srs)) {
+      // nothing to see north and south of the world
+      const extent = code.getExtent();
+      options.extent = [-Infinity, extent[1], Infinity, extent[3]];
+      options.maxResolution = (extent[3] - extent[1]) / 256;
+    }
+    const goesOver = !isLocal(before.getCode()) && !isLocal(choice.srs);
+    if (goesOver) {
+      options.center = transform(view.getCenter(), before, code);
+      options.resolution = (view.getResolution() * before.getMetersPerUnit()) / code.getMetersPerUnit();
+    }
+    map.setView(new View(options));
+    return goesOver;
   }
 
   function fit(extent, duration) {
@@ -161,64 +205,81 @@ export function createMap({ target, progress, coordinates, toast }) {
   }
 
   self.show = async (next, state, { fit: move }) => {
+    const choice = next.choices[state.service][state.choice];
+    const key = JSON.stringify([next.name, state.service, choice, state.format]);
+    const first = !self.shown;
+    const same = self.shown?.key === key;
+    self.shown = { layer: next, state, choice, key };
+    if (same && layer) {
+      layer.setOpacity(state.opacity);
+      drawOutlines(self.shown);
+      return;
+    }
     generation += 1;
     const mine = generation;
     running = 0;
     busy(0);
+    calm();
     overlay.setPosition(undefined);
-    const choice = next.choices[state.service][state.choice];
-    const first = !self.shown;
-    const same = self.shown && self.shown.key === JSON.stringify([next.name, state.service, choice, state.format]);
-    self.shown = { layer: next, state, choice, key: JSON.stringify([next.name, state.service, choice, state.format]) };
-    if (first || map.getView().getProjection().getCode() !== choice.srs) {
-      setProjection(choice.srs);
-    }
-    const extent = extentIn(next.extent ?? [-180, -85.06, 180, 85.06], choice.srs);
-    if (move || !containsExtent(inflate(extent), [...map.getView().getCenter(), ...map.getView().getCenter()])) fit(extent, first ? 0 : 350);
-    if (same && layer) {
-      layer.setOpacity(state.opacity);
-      drawOutlines(state.outlines, layer.getSource());
-      return;
-    }
+    byId('credit').replaceChildren(...credits(next));
+    let lost = false;
+    if (first || map.getView().getProjection().getCode() !== choice.srs) lost = !setView(choice);
+    const extent = extentOf(next, choice);
+    if (move || lost || !containsCoordinate(inflate(extent), map.getView().getCenter())) fit(interesting(next, choice), first || lost ? 0 : 350);
     try {
       if (state.service === 'wms') {
         place(wmsSource(next, state, choice.srs), ImageLayer, state.opacity);
-      } else if (state.service === 'tiles') {
+      } else if (state.service !== 'wmts') {
         place(tilesSource(choice), TileLayer, state.opacity);
       } else {
         const source = await wmtsSource(next, choice);
         if (mine !== generation) return;
         place(source, TileLayer, state.opacity);
       }
-      drawOutlines(state.outlines, layer.getSource());
+      drawOutlines(self.shown);
     } catch (error) {
-      say(`The layer cannot be shown: ${error.message}`);
+      if (mine === generation) complain(`“${title(next)}” cannot be shown`, error.message);
     }
   };
 
+  self.reload = () => {
+    const { layer: shown, state } = self.shown;
+    self.shown.key = null;
+    self.show(shown, state, { fit: false });
+  };
+
+  function credits({ attribution }) {
+    const own = attribution && (/^https?:/.test(attribution.url ?? '') ? h('a', { href: attribution.url, target: '_blank', rel: 'noopener' }, attribution.title) : attribution.title);
+    const all = [own, description.attribution].filter(Boolean);
+    byId('credit').hidden = !all.length;
+    return all.flatMap((part, at) => (at ? [' · ', part] : [part]));
+  }
+
   function inflate([minx, miny, maxx, maxy]) {
-    const [w, h] = [(maxx - minx) / 2, (maxy - miny) / 2];
-    return [minx - w, miny - h, maxx + w, maxy + h];
+    const [w, t] = [(maxx - minx) / 2, (maxy - miny) / 2];
+    return [minx - w, miny - t, maxx + w, maxy + t];
   }
 
   self.fit = () => {
     const { layer: shown, choice } = self.shown;
-    fit(extentIn(shown.extent ?? [-180, -85.06, 180, 85.06], choice.srs), 350);
+    fit(interesting(shown, choice), 350);
   };
 
-  // Longitude, latitude and a zoom level that means the same in every projection.
+  // Longitude, latitude (map units where those are out of reach) and a zoom level that means the same everywhere.
   self.position = () => {
     const view = map.getView();
     const code = view.getProjection();
-    const center = transform(view.getCenter(), code, 'EPSG:4326');
+    const center = isLocal(code.getCode()) ? view.getCenter() : transform(view.getCenter(), code, 'EPSG:4326');
     const metres = view.getResolution() * code.getMetersPerUnit();
-    return { zoom: Math.log2(156543.03392804097 / metres), center, srs: self.shown?.choice.srs ?? code.getCode() };
+    return { zoom: Math.log2(COARSEST / metres), center, srs: self.shown?.choice.grid ?? code.getCode() };
   };
 
   self.moveTo = ({ zoom, center }) => {
     const view = map.getView();
-    view.setCenter(transform(center, 'EPSG:4326', view.getProjection()));
-    view.setResolution(156543.03392804097 / 2 ** zoom / view.getProjection().getMetersPerUnit());
+    const code = view.getProjection();
+    map.updateSize();
+    view.setResolution(COARSEST / 2 ** zoom / code.getMetersPerUnit());
+    view.setCenter(isLocal(code.getCode()) ? center : transform(center, 'EPSG:4326', code));
   };
 
   // The visible extent in the view's own reference system and its size, for links and snippets.
@@ -233,31 +294,42 @@ export function createMap({ target, progress, coordinates, toast }) {
   map.on('pointermove', ({ coordinate }) => showCoordinates(coordinate));
   function showCoordinates(point) {
     const code = map.getView().getProjection();
+    const own = point.map((v) => v.toFixed(code.getUnits() === 'degrees' ? 5 : 0)).join(', ');
+    if (isLocal(code.getCode())) {
+      byId('coordinates').textContent = own;
+      return;
+    }
     const [lon, lat] = transform(point, code, 'EPSG:4326');
     const degrees = (value, [plus, minus]) => `${Math.abs(value).toFixed(4)}° ${value < 0 ? minus : plus}`;
-    const digits = code.getUnits() === 'degrees' ? 5 : 0;
-    const own = code.getUnits() === 'degrees' ? '' : `  ·  ${point.map((v) => v.toFixed(digits)).join(', ')}`;
     const wrapped = ((((lon + 180) % 360) + 360) % 360) - 180;
-    coordinates.textContent = `${degrees(lat, 'NS')}  ${degrees(wrapped, 'EW')}${own}`;
+    byId('coordinates').textContent = `${degrees(lat, 'NS')}  ${degrees(wrapped, 'EW')}${code.getUnits() === 'degrees' ? '' : `  ·  ${own}`}`;
   }
 
   // What is here? Only WMS can be asked.
-  map.on('singleclick', async ({ coordinate }) => {
+  function tell(coordinate, ...content) {
+    popup.replaceChildren(h('button', { type: 'button', class: 'plain', 'aria-label': 'Close', onclick: () => overlay.setPosition(undefined) }, ICONS.close()), ...content);
+    overlay.setPosition(coordinate);
+  }
+
+  map.on('singleclick', async ({ coordinate, pixel }) => {
     overlay.setPosition(undefined);
     const { layer: shown, choice } = self.shown ?? {};
     const wms = shown?.services.wms;
-    if (!wms?.queryable || !wms.srs.includes(choice.srs)) return;
-    const source = new TileWMS({ url: wms.url, params: { LAYERS: shown.name, VERSION: wms.version ?? '1.1.1', STYLES: '' }, projection: choice.srs });
-    const url = source.getFeatureInfoUrl(coordinate, map.getView().getResolution(), choice.srs, { INFO_FORMAT: 'text/plain', FEATURE_COUNT: 5 });
+    if (!wms?.queryable || !wms.info || !wms.srs.includes(choice.srs)) return;
+    const mine = generation;
+    tell(coordinate, h('p', { class: 'wait' }, 'Asking what is here …'));
+    let content = null;
     try {
-      const answer = await fetch(url);
-      const text = (await answer.text()).trim();
-      if (!answer.ok || !text || text.startsWith('<')) return;
-      popup.textContent = text;
-      overlay.setPosition(coordinate);
+      const answer = await fetch(infoUrl(wms, shown.name, self.view(), pixel));
+      const text = textOf(await answer.text(), answer.headers.get('content-type') ?? '');
+      content = answer.ok && text ? h('pre', {}, text) : h('p', { class: 'wait' }, answer.ok ? 'Nothing is known about this place.' : text || `Status ${answer.status}`);
     } catch {
-      say('The server did not answer what is here.');
+      content = h('p', { class: 'wait' }, 'The server did not answer.');
     }
+    if (mine === generation && overlay.getPosition()) tell(coordinate, content);
+  });
+  document.addEventListener('keydown', (event) => {
+    if (event.key === 'Escape') overlay.setPosition(undefined);
   });
 
   return self;

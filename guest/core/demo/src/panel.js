@@ -1,88 +1,99 @@
-// The panel beside the map: layers, how they are asked for, links, and code to copy.
-import { snippets, tileUrl } from './snippets.js';
+// The panel beside the map: layers, how they are asked for, their legend, and documents.
+import { createCode } from './code.js';
+import { h, ICONS } from './dom.js';
+import { legendUrl } from './info.js';
+import { SERVICES, title } from './layers.js';
 
-const SVG = 'http://www.w3.org/2000/svg';
+// Browsers become slow with more; the search finds the others.
+const MAX_LISTED = 400;
+// fewer are found by looking
+const SEARCHED_FROM = 7;
 
-// h('div', { class: 'x', onclick: f }, child, …): elements without markup in strings, so that no title can inject any.
-function h(tag, attributes = {}, ...children) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (name.startsWith('on')) element.addEventListener(name.slice(2), value);
-    else if (value === true) element.setAttribute(name, '');
-    else if (value !== false && value != null) element.setAttribute(name, value);
-  }
-  element.append(...children.flat().filter((child) => child != null && child !== false));
-  return element;
-}
-
-function icon(...paths) {
-  const svg = document.createElementNS(SVG, 'svg');
-  svg.setAttribute('viewBox', '0 0 20 20');
-  svg.setAttribute('aria-hidden', 'true');
-  for (const d of paths) {
-    const path = document.createElementNS(SVG, 'path');
-    path.setAttribute('d', d);
-    svg.append(path);
-  }
-  return svg;
-}
-
-const ICONS = {
-  logo: () => icon('M10 2 2.5 6 10 10l7.5-4L10 2Z', 'm2.5 10 7.5 4 7.5-4', 'm2.5 14 7.5 4 7.5-4'),
-  fit: () => icon('M3 7V3h4', 'M13 3h4v4', 'M17 13v4h-4', 'M7 17H3v-4'),
-  code: () => icon('m7 6-4 4 4 4', 'm13 6 4 4-4 4'),
-  close: () => icon('m5 5 10 10', 'M15 5 5 15'),
-  chevron: () => icon('m5 8 5 5 5-5'),
-  out: () => icon('M8 4H4v12h12v-4', 'M11 3h6v6', 'm17 3-8 8'),
+const HINTS = {
+  wmts: 'Web Map Tile Service: tiles, described by a document',
+  tiles: 'Tiles by address, rows counted from the north',
+  tms: 'Tile Map Service: tiles, rows counted from the south',
+  wms: 'Web Map Service: maps of any extent and size',
 };
 
-export function createPanel(root, { description, layers, SERVICES, update, map }) {
-  let codeOpen = false;
-  let tab = null;
+export function createPanel({ description, layers, update, map }) {
+  const root = document.getElementById('panel');
   let filter = '';
   let shown = null;
 
   const list = h('div', { class: 'layers', role: 'listbox', 'aria-label': 'Layers' });
   const controls = h('div', { class: 'controls' });
-  const code = h('section', { class: 'code', 'aria-label': 'Code', hidden: true });
-  document.body.append(code);
+  const now = h('p', {}, `mapproxy.wasm ${description.version ?? ''}`);
+  const code = createCode({ map, opened: (open) => root.querySelector('.primary')?.setAttribute('aria-expanded', String(open)) });
 
   const search = h('input', {
-    class: 'search', type: 'search', placeholder: `Find one of ${layers.length} layers`, 'aria-label': 'Find a layer',
+    type: 'search', placeholder: `Find one of ${layers.length} layers`, 'aria-label': 'Find a layer',
     oninput: (event) => {
       filter = event.target.value.trim().toLowerCase();
       renderList();
     },
+    onkeydown: (event) => {
+      if (event.key === 'ArrowDown') list.querySelector('.layer')?.focus();
+      if (event.key === 'Enter') list.querySelector('.layer')?.click();
+      else if (event.key !== 'ArrowDown') return;
+      event.preventDefault();
+    },
   });
-  const toggle = h('button', { class: 'toggle', type: 'button', 'aria-label': 'Fold or unfold the panel', onclick: () => root.classList.toggle('folded') }, ICONS.chevron());
+  const toggle = h('button', {
+    class: 'toggle', type: 'button', 'aria-label': 'Layers and services', 'aria-expanded': 'true', 'aria-controls': 'body',
+    onclick: () => fold(!root.classList.contains('folded')),
+  }, ICONS.chevron());
   root.append(
-    h('header', {},
-      h('span', { class: 'logo' }, ICONS.logo()),
-      h('div', { class: 'titles' },
-        h('h1', {}, description.title || 'MapProxy'),
-        h('p', {}, `mapproxy.wasm ${description.version ?? ''}`)),
+    h('header', { onclick: (event) => event.target.closest('button') || (window.innerWidth <= 760 && toggle.click()) },
+      h('span', { class: 'logo', title: `mapproxy.wasm ${description.version ?? ''}` }, ICONS.logo()),
+      h('div', { class: 'titles' }, h('h1', {}, description.title || 'MapProxy'), now),
       toggle),
-    h('div', { class: 'body' }, layers.length > 8 ? search : '', list, controls),
+    h('div', { class: 'body', id: 'body' },
+      layers.length >= SEARCHED_FROM && h('label', { class: 'search' }, ICONS.search(), search, h('kbd', { 'aria-hidden': 'true' }, '/')),
+      list, controls),
   );
-  if (window.innerWidth <= 760) root.classList.add('folded');
+  function fold(folded) {
+    root.classList.toggle('folded', folded);
+    toggle.setAttribute('aria-expanded', String(!folded));
+  }
+  if (window.innerWidth <= 760) fold(true);
+
+  list.addEventListener('keydown', (event) => {
+    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    const all = [...list.querySelectorAll('.layer')];
+    const at = all.indexOf(document.activeElement);
+    const next = event.key === 'Home' ? all[0] : event.key === 'End' ? all.at(-1) : step && all[at + step];
+    if (!next) return;
+    event.preventDefault();
+    next.focus();
+  });
 
   function renderList() {
-    list.replaceChildren(...layers
-      .filter((layer) => `${layer.title} ${layer.name}`.toLowerCase().includes(filter))
-      .map((layer) => h('button', {
-        class: 'layer', type: 'button', role: 'option', 'aria-selected': String(layer.name === shown?.layer.name),
-        onclick: () => update({ layer: layer.name }),
+    const found = layers.filter((layer) => `${title(layer)} ${layer.name}`.toLowerCase().includes(filter));
+    const hadFocus = list.contains(document.activeElement);
+    list.replaceChildren(...found.slice(0, MAX_LISTED).map((layer) => {
+      const selected = layer.name === shown?.layer.name;
+      return h('button', {
+        class: 'layer', type: 'button', role: 'option', 'aria-selected': String(selected), title: layer.abstract || null,
+        tabindex: selected ? '0' : '-1', onclick: () => update({ layer: layer.name }),
       },
-      h('span', { class: 'name' }, layer.title || layer.name),
-      h('span', { class: 'id' }, layer.name))));
-    if (!list.children.length) list.append(h('p', { class: 'hint' }, 'No such layer.'));
+      h('span', { class: 'name' }, title(layer)),
+      layer.name !== title(layer) && h('span', { class: 'id' }, layer.name));
+    }));
+    if (!found.length) list.append(h('p', { class: 'hint' }, `No layer has “${filter}” in its name.`));
+    if (found.length > MAX_LISTED) list.append(h('p', { class: 'hint' }, `${found.length - MAX_LISTED} more: search for a part of the name.`));
+    const selected = list.querySelector('[aria-selected="true"]');
+    if (!selected) list.querySelector('.layer')?.setAttribute('tabindex', '0');
+    selected?.scrollIntoView({ block: 'nearest' });
+    if (hadFocus) selected?.focus();
   }
 
+  // radio buttons, so that the keyboard works as everywhere
   function segmented(label, options, value, pick) {
-    return h('div', { class: 'segmented', role: 'radiogroup', 'aria-label': label },
-      options.map(([key, text, off]) => h('button', {
-        type: 'button', role: 'radio', 'aria-checked': String(key === value), disabled: off, onclick: () => pick(key),
-      }, text)));
+    return h('fieldset', { class: 'segmented', 'aria-label': label },
+      options.map(([key, text, off]) => h('label', { title: off ? `This layer is not in the ${text}` : HINTS[key] },
+        h('input', { type: 'radio', name: label, value: key, checked: key === value, disabled: off, onchange: () => pick(key) }),
+        h('span', {}, text))));
   }
 
   function field(label, control) {
@@ -95,9 +106,16 @@ export function createPanel(root, { description, layers, SERVICES, update, map }
     return h('span', { class: 'select' }, element, ICONS.chevron());
   }
 
+  function labelOf(choice) {
+    return choice.grid ? `${choice.grid} (${choice.srs})` : choice.srs;
+  }
+
   function renderControls() {
     const { layer, state, formats } = shown;
-    const choicesHere = layer.choices[state.service];
+    const choices = layer.choices[state.service];
+    const tiled = state.service !== 'wms';
+    const focus = document.activeElement?.closest('.controls') && [document.activeElement.tagName, document.activeElement.value];
+    const output = h('output', {}, `${Math.round(state.opacity * 100)} %`);
     const opacity = h('input', {
       type: 'range', min: '0', max: '1', step: '0.05', value: String(state.opacity),
       oninput: (event) => {
@@ -105,84 +123,51 @@ export function createPanel(root, { description, layers, SERVICES, update, map }
         update({ opacity: Number(event.target.value), keep: true });
       },
     });
-    const output = h('output', {}, `${Math.round(state.opacity * 100)} %`);
+    const kept = { srs: choices[state.choice].srs };
     controls.replaceChildren(...[
-      segmented('Service', Object.entries(SERVICES).map(([key, text]) => [key, text, !layer.choices[key]]), state.service, (service) => update({ service, choice: 0, srs: map.position().srs })),
-      field(state.service === 'wms' ? 'Projection' : 'Grid',
-        select(choicesHere.map((choice, index) => [index, choice.label]), state.choice, (choice) => update({ choice: Number(choice) }))),
+      layer.abstract && h('p', { class: 'abstract' }, layer.abstract),
+      segmented('Service', Object.entries(SERVICES).map(([key, text]) => [key, text, !layer.choices[key]]), state.service, (service) => update({ service, choice: 0, ...kept })),
+      field(tiled ? 'Grid' : 'System', select(choices.map((choice, index) => [index, labelOf(choice)]), state.choice, (choice) => update({ choice: Number(choice) }))),
       formats.length > 1 && field('Format', select(formats.map((format) => [format, format.replace('image/', '').toUpperCase()]), state.format, (format) => update({ format }))),
-      h('label', { class: 'field' }, h('span', {}, 'Opacity'), h('span', { class: 'range' }, opacity, output)),
-      state.service !== 'wms' && h('label', { class: 'check' },
-        h('input', { type: 'checkbox', checked: state.outlines, onchange: (event) => update({ outlines: event.target.checked }) }),
-        h('span', {}, 'Show tile edges')),
+      tiled && field('Format', h('span', { class: 'value' }, choices[state.choice].mime.replace('image/', '').toUpperCase())),
+      field('Opacity', h('span', { class: 'range' }, opacity, output)),
+      tiled && h('label', { class: 'check' },
+        h('input', { type: 'checkbox', checked: state.outlines, onchange: (event) => update({ outlines: event.target.checked, keep: true }) }),
+        h('span', {}, 'Show tile edges and numbers')),
+      legend(layer),
       h('div', { class: 'actions' },
-        h('button', { type: 'button', class: 'primary', onclick: () => openCode(!codeOpen) }, ICONS.code(), 'Use this layer'),
+        h('button', { type: 'button', class: 'primary', 'aria-expanded': String(code.isOpen()), 'aria-controls': 'code', onclick: () => code.toggle() }, ICONS.code(), 'Use this layer'),
         h('button', { type: 'button', onclick: () => map.fit(), 'aria-label': 'Show the whole layer', title: 'Show the whole layer' }, ICONS.fit())),
-      h('nav', { class: 'links', 'aria-label': 'Documents' }, links(layer, state)),
+      h('nav', { class: 'links', 'aria-label': 'Documents' }, h('span', {}, 'Documents'), links(layer)),
     ].filter(Boolean));
+    if (focus) [...controls.querySelectorAll(focus[0])].find((each) => each.value === focus[1])?.focus();
   }
 
-  function links(layer, state) {
-    const { wms, wmts } = layer.services;
-    const choice = layer.choices[state.service][state.choice];
+  let legendOpen = false;
+  function legend({ name, services: { wms } }) {
+    if (!wms?.legend) return null;
+    const picture = h('img', { alt: 'Legend', loading: 'lazy', src: legendUrl(wms, name), onerror: () => picture.replaceWith(h('p', { class: 'hint' }, 'The server has no legend now.')) });
+    return h('details', { class: 'legend', open: legendOpen, ontoggle: (event) => { legendOpen = event.target.open; } },
+      h('summary', {}, 'Legend', ICONS.chevron()), picture);
+  }
+
+  // documents, shown readable by the server
+  function links({ services: { wms, wmts }, choices, kml }) {
+    const page = (query) => `${description.base}/demo/?${query}`;
     const entries = [];
-    if (wms) entries.push(['WMS capabilities', wms.capabilities ?? `${wms.url}?SERVICE=WMS&REQUEST=GetCapabilities`]);
-    if (wmts) entries.push(['WMTS capabilities', wmts.capabilities]);
-    if (choice.tms) entries.push(['TMS tile map', choice.tms]);
-    if (state.service === 'tiles') entries.push(['First tile', tileUrl(choice, 0, 0, 0)]);
-    return entries.map(([text, href]) => h('a', { href, target: '_blank', rel: 'noopener' }, text, ICONS.out()));
-  }
-
-  function openCode(open) {
-    codeOpen = open;
-    code.hidden = !open;
-    if (open) renderCode();
-  }
-
-  function renderCode() {
-    const { layer, state } = shown;
-    const choice = layer.choices[state.service][state.choice];
-    const found = snippets(layer, state, choice, map.view());
-    const names = Object.keys(found);
-    if (!found[tab]) tab = names[0];
-    const copy = h('button', { type: 'button', class: 'copy', onclick: () => copyText(found[tab], copy) }, 'Copy');
-    code.replaceChildren(
-      h('header', {},
-        h('div', { role: 'tablist', class: 'tabs' }, names.map((name) => h('button', {
-          type: 'button', role: 'tab', 'aria-selected': String(name === tab),
-          onclick: () => {
-            tab = name;
-            renderCode();
-          },
-        }, name))),
-        copy,
-        h('button', { type: 'button', class: 'plain', 'aria-label': 'Close', onclick: () => openCode(false) }, ICONS.close())),
-      h('pre', { tabindex: '0' }, h('code', {}, found[tab])),
-    );
-  }
-
-  async function copyText(text, button) {
-    try {
-      await navigator.clipboard.writeText(text);
-    } catch {
-      // no clipboard on plain http: select it the old way
-      const area = h('textarea', { class: 'offscreen' });
-      area.value = text;
-      document.body.append(area);
-      area.select();
-      document.execCommand('copy');
-      area.remove();
-    }
-    button.textContent = 'Copied';
-    setTimeout(() => {
-      button.textContent = 'Copy';
-    }, 1500);
+    if (wms) entries.push(['WMS', page('wms_capabilities'), 'Capabilities of the WMS']);
+    if (wmts) entries.push(['WMTS', page('wmts_capabilities'), 'Capabilities of the WMTS']);
+    if (choices.tms) entries.push(['TMS', page('tms_capabilities'), 'Capabilities of the TMS']);
+    if (kml) entries.push(['KML', kml, 'To open in Google Earth']);
+    return entries.map(([text, href, hint]) => h('a', { href, title: hint, target: '_blank', rel: 'noopener' }, text));
   }
 
   document.addEventListener('keydown', (event) => {
-    if (event.key === 'Escape' && codeOpen) openCode(false);
+    if (event.key !== '/' || /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName) || layers.length < SEARCHED_FROM) return;
+    event.preventDefault();
+    fold(false);
+    search.focus();
   });
-  map.onMove(() => codeOpen && tab === 'curl' && shown.state.service === 'wms' && renderCode());
 
   return {
     render(layer, state, formats) {
@@ -190,12 +175,17 @@ export function createPanel(root, { description, layers, SERVICES, update, map }
       delete state.keep;
       shown = { layer, state, formats };
       if (keep) return;
+      now.textContent = `${title(layer)} · ${SERVICES[state.service]}`;
       renderList();
       renderControls();
-      if (codeOpen) renderCode();
+      code.show(layer, state);
     },
     renderEmpty() {
-      list.replaceChildren(h('p', { class: 'hint' }, 'This configuration has no layer that can be shown here.'));
+      fold(false);
+      controls.remove();
+      list.replaceChildren(h('div', { class: 'empty' },
+        h('strong', {}, 'Nothing to show yet'),
+        h('p', {}, 'This configuration has no layer for the WMS, the WMTS or the TMS. Add one to '), h('code', {}, 'layers:'), ' and switch on a service.'));
     },
   };
 }

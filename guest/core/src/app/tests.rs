@@ -846,17 +846,19 @@ fn the_demo_page_describes_the_layers() {
         .0;
     let description: serde_json::Value = serde_json::from_str(json).unwrap();
     assert_eq!(description["title"], "Maps & <b>more</b>");
+    let tiles = &description["layers"][0]["tiles"][0];
+    assert_eq!(tiles["tms"]["path"], "roads/EPSG900913");
+    assert_eq!((&tiles["format"], &tiles["wmts"]), (&"jpeg".into(), &true.into()));
+    let grid = tiles["grid"].as_str().unwrap();
+    assert_eq!(description["grids"][grid]["srs"], "EPSG:900913");
     assert_eq!(
-        description["layers"][0]["services"]["tiles"][0]["url"],
-        "http://localhost/tiles/roads/EPSG900913/{z}/{x}/{y}.jpeg"
+        description["systems"]["EPSG:4326"],
+        serde_json::json!({"degrees": true, "north_first": true})
     );
-    assert_eq!(
-        description["layers"][4]["services"]["wmts"]["matrix_sets"][0]["name"],
-        "GLOBAL_WEBMERCATOR"
-    );
+    assert_eq!(description["layers"][4]["tiles"][0]["grid"], "GLOBAL_WEBMERCATOR");
 
     let chosen = "/demo/?wmts_layer=roads&format=jpeg&srs=EPSG%3A900913";
-    let show = r#""show":{"layer":"roads","service":"wmts","srs":"EPSG:900913"}"#;
+    let show = r#""show":{"layer":"roads","service":"wmts","srs":"EPSG:900913","format":"jpeg"}"#;
     server.check(chosen, 200, "text/html; charset=utf-8", show);
     server.check(
         chosen,
@@ -910,13 +912,13 @@ fn the_demo_escapes_what_clients_say() {
         "/demo/?tms_capabilities",
         200,
         "text/html; charset=utf-8",
-        "&#60;TileMapService version=",
+        "&lt;TileMapService",
     );
     server.check(
         "/demo/?wmts_capabilities",
         200,
         "text/html; charset=utf-8",
-        "&#60;Capabilities",
+        "&lt;Capabilities",
     );
     assert_eq!(server.platform.asked_urls(), [""; 0]);
 }

@@ -1,19 +1,39 @@
 //! What the demo page shows, as it reads it: see guest/core/demo/README.md.
+//!
+//! What layers have in common (services, grids, reference systems) is said once: the page of a configuration with
+//! thousands of layers is loaded by telephones too.
+
+use std::collections::BTreeMap;
 
 use serde::Serialize;
 
 use super::super::Context;
 use super::super::tile::{Addressing, layer_path};
 use crate::config::compiled::Kind;
-use crate::config::model::{LayerNode, LayerTree, TileLayer, TmsService, WmsService, WmsVersion, WmtsService};
+use crate::config::model::{
+    KmlService, Layer, LayerNode, LayerTree, TileLayer, TmsService, WmsService, WmsVersion, WmtsService,
+};
 use crate::grid::{Origin, TileGrid};
 use crate::srs::{BBox, Srs};
+
+/// Media types that browsers show.
+const SHOWN_FORMATS: [&str; 4] = ["image/png", "image/jpeg", "image/gif", "image/webp"];
 
 #[derive(Debug, Serialize)]
 pub(super) struct Description {
     pub title: String,
     pub version: &'static str,
     pub base: String,
+    /// of the whole service
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attribution: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wms: Option<Wms>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wmts: Option<Wmts>,
+    pub grids: BTreeMap<String, Grid>,
+    /// every reference system that is named elsewhere, by its code
+    pub systems: BTreeMap<String, System>,
     pub layers: Vec<DemoLayer>,
     /// what the page shows first
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -26,25 +46,8 @@ pub(super) struct Show {
     pub service: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub srs: Option<String>,
-}
-
-#[derive(Debug, Serialize)]
-pub(super) struct DemoLayer {
-    pub name: String,
-    pub title: String,
-    /// degrees: west, south, east, north
-    pub extent: [f64; 4],
-    pub services: Services,
-}
-
-#[derive(Debug, Serialize)]
-pub(super) struct Services {
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub wms: Option<Wms>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub wmts: Option<Wmts>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub tiles: Vec<Tiles>,
+    pub format: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -53,60 +56,225 @@ pub(super) struct Wms {
     pub version: &'static str,
     pub capabilities: String,
     pub srs: Vec<String>,
+    /// those that browsers show
     pub formats: Vec<String>,
-    pub queryable: bool,
+    /// of feature information, the media type that the page can show best
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub info: Option<&'static str>,
 }
 
 #[derive(Debug, Serialize)]
 pub(super) struct Wmts {
     pub capabilities: String,
-    pub matrix_sets: Vec<MatrixSet>,
 }
 
 #[derive(Debug, Serialize)]
-pub(super) struct MatrixSet {
-    pub name: String,
+pub(super) struct Grid {
     pub srs: String,
-    pub format: String,
+    pub bbox: [f64; 4],
+    /// map units per pixel, the coarsest first
+    pub resolutions: Vec<f64>,
+    pub tile_size: (u32, u32),
+    /// the corner that the grid begins at, which whole tiles are counted from: `sw` or `nw`
+    pub origin: &'static str,
+    /// of each level
+    pub rows: Vec<i64>,
+    /// the TMS counts levels from the second one on
+    pub tms_skips_first: bool,
 }
 
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub(super) struct System {
+    pub degrees: bool,
+    /// WMS 1.3.0 writes the northing first
+    pub north_first: bool,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct DemoLayer {
+    pub name: String,
+    pub title: String,
+    #[serde(rename = "abstract", skip_serializing_if = "Option::is_none")]
+    pub abstract_text: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attribution: Option<Credit>,
+    /// degrees: west, south, east, north
+    pub extent: [f64; 4],
+    /// in reference systems that browsers cannot work out
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub extents: BTreeMap<String, [f64; 4]>,
+    /// of its maps; `None` if the WMS does not draw it
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wms: Option<WmsLayer>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tiles: Vec<Tiles>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Credit {
+    pub title: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct WmsLayer {
+    pub queryable: bool,
+    pub legend: bool,
+}
+
+/// A layer on one of its grids.
 #[derive(Debug, Serialize)]
 pub(super) struct Tiles {
     pub grid: String,
-    pub srs: String,
-    pub url: String,
-    pub tms: String,
-    pub origin: &'static str,
-    pub bbox: [f64; 4],
-    pub resolutions: Vec<f64>,
-    pub tile_size: (u32, u32),
+    /// file extension
     pub format: String,
+    pub mime: String,
+    pub wmts: bool,
+    /// `/tiles` and `/tms`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tms: Option<TmsTiles>,
+    /// path of the document to open in Google Earth
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kml: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct TmsTiles {
+    /// layer and grid as addresses have them
+    pub path: String,
+    /// the corner of row 0 below `/tiles`: `sw` or `nw`
+    pub origin: &'static str,
+    /// `?origin=nw` works
+    pub nw: bool,
 }
 
 /// The services that are switched on, and what they have.
 struct Configured {
-    script_url: String,
     wms: Option<WmsService>,
     wmts: Option<WmtsService>,
     tms: Option<TmsService>,
-    tile_layers: Vec<(TileLayer, TileGrid)>,
+    kml: Option<KmlService>,
+    tile_layers: BTreeMap<String, Vec<TileLayer>>,
+    grids: BTreeMap<String, TileGrid>,
+    /// what [`DemoLayer::extents`] is about
+    unfamiliar: Vec<Srs>,
 }
 
 impl Description {
     pub(super) fn of(context: &Context<'_>) -> Self {
         let configured = Configured::of(context);
+        let base = context.script_url();
         let tree: LayerTree = context.compiled.get(Kind::LayerTree, "").unwrap_or_default();
         let mut layers = Vec::new();
         for root in &tree.roots {
             configured.add(root, &mut layers);
         }
+        let grids = configured.grids.iter().map(|(name, grid)| {
+            let described = Grid {
+                srs: grid.srs().code().to_owned(),
+                bbox: grid.bbox().edges(),
+                resolutions: grid
+                    .external_levels(false)
+                    .map(|(_, level)| grid.resolution(level))
+                    .collect(),
+                tile_size: grid.tile_size(),
+                origin: corner(grid.origin()),
+                rows: grid
+                    .external_levels(false)
+                    .map(|(_, level)| grid.grid_size(level).1)
+                    .collect(),
+                tms_skips_first: grid.tms_profile().skips_first_level(),
+            };
+            (name.clone(), described)
+        });
+        let systems = configured.systems().map(|srs| {
+            let system = System {
+                degrees: srs.is_latlong(),
+                north_first: srs.is_axis_order_ne(),
+            };
+            (srs.code().to_owned(), system)
+        });
         Self {
             title: configured.title().to_owned(),
             version: env!("CARGO_PKG_VERSION"),
-            base: configured.script_url,
+            attribution: configured.wms.as_ref().and_then(|wms| wms.attribution.clone()),
+            wms: configured.wms.as_ref().map(|wms| Wms::of(wms, &base)),
+            wmts: configured.wmts.as_ref().map(|wmts| Wmts {
+                capabilities: format!("{base}{}", wmts_capabilities_path(wmts)),
+            }),
+            grids: grids.collect(),
+            systems: systems.collect(),
+            base,
             layers,
             show: None,
         }
+    }
+}
+
+impl Wms {
+    fn of(service: &WmsService, base: &str) -> Self {
+        let version = match service.versions.iter().max() {
+            Some(WmsVersion::V130) | None => "1.3.0",
+            Some(WmsVersion::V111) => "1.1.1",
+            Some(WmsVersion::V110) => "1.1.0",
+            Some(WmsVersion::V100) => "1.0.0",
+        };
+        let url = format!("{base}/service");
+        let shown = |mime: &String| {
+            let name = mime.split(';').next().unwrap_or_default().trim();
+            SHOWN_FORMATS.contains(&name)
+        };
+        Self {
+            capabilities: format!("{url}?SERVICE=WMS&VERSION={version}&REQUEST=GetCapabilities"),
+            url,
+            version,
+            srs: service.srs.iter().map(|srs| srs.code().to_owned()).collect(),
+            formats: service
+                .image_formats
+                .iter()
+                .map(|format| format.mime.clone())
+                .filter(shown)
+                .collect(),
+            info: ["text", "html", "json"]
+                .into_iter()
+                .find(|kind| service.featureinfo_types.iter().any(|offered| offered == kind))
+                .map(info_mime),
+        }
+    }
+}
+
+fn info_mime(kind: &str) -> &'static str {
+    match kind {
+        "html" => "text/html",
+        "json" => "application/json",
+        _ => "text/plain",
+    }
+}
+
+const fn corner(origin: Origin) -> &'static str {
+    match origin {
+        Origin::Ll => "sw",
+        Origin::Ul => "nw",
+    }
+}
+
+const fn wmts_capabilities_path(service: &WmtsService) -> &'static str {
+    if service.restful {
+        "/wmts/1.0.0/WMTSCapabilities.xml"
+    } else {
+        "/service?SERVICE=WMTS&VERSION=1.0.0&REQUEST=GetCapabilities"
+    }
+}
+
+/// Whether the page's map library knows the system: longitude and latitude, Web Mercator under its names, and UTM.
+fn is_familiar(srs: &Srs) -> bool {
+    let code = srs.code();
+    let number = code.strip_prefix("EPSG:").and_then(|number| number.parse().ok());
+    match number {
+        Some(4326 | 3857 | 900_913 | 102_100 | 102_113 | 3785 | 25828..=25838) => true,
+        Some(number @ 32601_u32..=32760) => (1..=60).contains(&(number % 100)),
+        _ => code == "CRS:84",
     }
 }
 
@@ -114,20 +282,38 @@ impl Configured {
     fn of(context: &Context<'_>) -> Self {
         let services = context.application.services;
         let compiled = context.compiled;
-        let tile_layers: Vec<TileLayer> = compiled.get(Kind::TileLayers, "").unwrap_or_default();
-        Self {
-            script_url: context.script_url(),
+        let all: Vec<TileLayer> = compiled.get(Kind::TileLayers, "").unwrap_or_default();
+        let mut tile_layers: BTreeMap<String, Vec<TileLayer>> = BTreeMap::new();
+        let mut grids = BTreeMap::new();
+        for layer in all {
+            if !grids.contains_key(&layer.grid) {
+                let Some(grid) = compiled.get::<TileGrid>(Kind::Grid, &layer.grid) else {
+                    continue;
+                };
+                grids.insert(layer.grid.clone(), grid);
+            }
+            tile_layers.entry(layer.name.clone()).or_default().push(layer);
+        }
+        let mut configured = Self {
             wms: services.wms.then(|| compiled.get(Kind::WmsService, "")).flatten(),
             wmts: services.wmts.then(|| compiled.get(Kind::WmtsService, "")).flatten(),
             tms: services.tms.then(|| compiled.get(Kind::TmsService, "")).flatten(),
-            tile_layers: tile_layers
-                .into_iter()
-                .filter_map(|layer| {
-                    let grid = compiled.get(Kind::Grid, &layer.grid)?;
-                    Some((layer, grid))
-                })
-                .collect(),
-        }
+            kml: services.kml.then(|| compiled.get(Kind::KmlService, "")).flatten(),
+            tile_layers,
+            grids,
+            unfamiliar: Vec::new(),
+        };
+        let mut unfamiliar: Vec<Srs> = configured.systems().filter(|srs| !is_familiar(srs)).cloned().collect();
+        unfamiliar.sort_by(|a, b| a.code().cmp(b.code()));
+        unfamiliar.dedup_by(|a, b| a.code() == b.code());
+        configured.unfamiliar = unfamiliar;
+        configured
+    }
+
+    /// All reference systems of the WMS and of grids.
+    fn systems(&self) -> impl Iterator<Item = &Srs> {
+        let wms = self.wms.iter().flat_map(|wms| &wms.srs);
+        wms.chain(self.grids.values().map(TileGrid::srs))
     }
 
     fn title(&self) -> &str {
@@ -146,26 +332,15 @@ impl Configured {
     /// The layer and what is below it, as far as they have a name and a service that shows them.
     fn add(&self, node: &LayerNode, layers: &mut Vec<DemoLayer>) {
         if let Some(name) = &node.layer.name {
-            let services = Services {
-                wms: self.wms.as_ref().map(|wms| self.wms(wms, node)),
-                wmts: self.wmts.as_ref().and_then(|wmts| self.wmts(wmts, name)),
-                tiles: self.tms.as_ref().map(|tms| self.tiles(tms, name)).unwrap_or_default(),
-            };
-            let draws = !node.layer.sources.is_empty() || !node.layer.children.is_empty();
-            let services = Services {
-                wms: services.wms.filter(|_| draws),
-                ..services
-            };
-            if services.wms.is_some() || services.wmts.is_some() || !services.tiles.is_empty() {
-                let degrees = node.layer.extent.bbox_in(&Srs::wgs84());
-                layers.push(DemoLayer {
-                    name: name.clone(),
-                    title: node.layer.title.clone(),
-                    extent: degrees
-                        .unwrap_or_else(|_not_there| BBox::new(-180.0, -90.0, 180.0, 90.0))
-                        .edges(),
-                    services,
-                });
+            let layer = &node.layer;
+            let draws = !layer.sources.is_empty() || !layer.children.is_empty();
+            let wms = self.wms.as_ref().filter(|_| draws).map(|_| WmsLayer {
+                queryable: layer.queryable,
+                legend: layer.has_legend,
+            });
+            let tiles = self.tiles(name);
+            if wms.is_some() || !tiles.is_empty() {
+                layers.push(self.layer(name, layer, wms, tiles, layers.last()));
             }
         }
         for child in &node.children {
@@ -173,77 +348,100 @@ impl Configured {
         }
     }
 
-    fn wms(&self, service: &WmsService, node: &LayerNode) -> Wms {
-        let version = match service.versions.iter().max() {
-            Some(WmsVersion::V130) | None => "1.3.0",
-            Some(WmsVersion::V111) => "1.1.1",
-            Some(WmsVersion::V110) => "1.1.0",
-            Some(WmsVersion::V100) => "1.0.0",
-        };
-        let url = format!("{}/service", self.script_url);
-        Wms {
-            capabilities: format!("{url}?SERVICE=WMS&VERSION={version}&REQUEST=GetCapabilities"),
-            url,
-            version,
-            srs: service.srs.iter().map(|srs| srs.code().to_owned()).collect(),
-            formats: service
-                .image_formats
+    /// `before` is the layer described before: often of the same extent, which then is not worked out again.
+    fn layer(
+        &self,
+        name: &str,
+        layer: &Layer,
+        wms: Option<WmsLayer>,
+        tiles: Vec<Tiles>,
+        before: Option<&DemoLayer>,
+    ) -> DemoLayer {
+        let md = layer.md.as_ref();
+        let extent = layer
+            .extent
+            .bbox_in(&Srs::wgs84())
+            .unwrap_or_else(|_not_there| BBox::new(-180.0, -90.0, 180.0, 90.0))
+            .edges();
+        let extents = match before {
+            Some(before) if before.extent.map(f64::to_bits) == extent.map(f64::to_bits) => before.extents.clone(),
+            _ => self
+                .unfamiliar
                 .iter()
-                .map(|format| format.mime.clone())
-                .filter(|mime| mime.starts_with("image/png") || mime.starts_with("image/jpeg"))
+                .filter_map(|srs| {
+                    let bbox = layer.extent.bbox_in(srs).ok()?;
+                    bbox.is_finite().then(|| (srs.code().to_owned(), bbox.edges()))
+                })
                 .collect(),
-            queryable: node.layer.queryable,
+        };
+        let attribution = md.and_then(|md| md.attribution.as_ref()).and_then(|credit| {
+            let title = credit.title.clone().or_else(|| credit.url.clone())?;
+            Some(Credit {
+                title,
+                url: credit.url.clone(),
+            })
+        });
+        DemoLayer {
+            name: name.to_owned(),
+            title: layer.title.clone(),
+            abstract_text: md.and_then(|md| md.abstract_text.clone()),
+            attribution,
+            extent,
+            extents,
+            wms,
+            tiles,
         }
     }
 
-    fn wmts(&self, service: &WmtsService, name: &str) -> Option<Wmts> {
-        let matrix_sets: Vec<MatrixSet> = self
-            .grids_of(name)
-            .filter(|(_, grid)| grid.supports_access_with_origin(Origin::Ul))
-            .map(|(layer, grid)| MatrixSet {
-                name: grid.name().to_owned(),
-                srs: grid.srs().code().to_owned(),
-                format: layer.mime.clone(),
+    fn tiles(&self, name: &str) -> Vec<Tiles> {
+        let layers = self.tile_layers.get(name).into_iter().flatten();
+        let described = layers.filter_map(|layer| {
+            let grid = self.grids.get(&layer.grid)?;
+            let tms = self.tms.as_ref().map(|tms| TmsTiles {
+                path: layer_path(Addressing::tms(tms.use_grid_names), layer),
+                origin: corner(tms.origin.unwrap_or_else(|| grid.origin())),
+                nw: grid.supports_access_with_origin(Origin::Ul),
+            });
+            let kml = self.kml.as_ref().map(|kml| {
+                let path = layer_path(Addressing::kml(kml.use_grid_names), layer);
+                format!("/kml/{path}/0/0/0.kml")
+            });
+            let wmts = self.wmts.is_some() && grid.supports_access_with_origin(Origin::Ul);
+            (wmts || tms.is_some() || kml.is_some()).then(|| Tiles {
+                grid: layer.grid.clone(),
+                format: layer.format.clone(),
+                mime: layer.mime.clone(),
+                wmts,
+                tms,
+                kml,
             })
-            .collect();
-        let path = if service.restful {
-            "/wmts/1.0.0/WMTSCapabilities.xml"
-        } else {
-            "/service?SERVICE=WMTS&VERSION=1.0.0&REQUEST=GetCapabilities"
-        };
-        (!matrix_sets.is_empty()).then(|| Wmts {
-            capabilities: format!("{}{path}", self.script_url),
-            matrix_sets,
-        })
+        });
+        described.collect()
     }
+}
 
-    fn tiles(&self, service: &TmsService, name: &str) -> Vec<Tiles> {
-        let addressing = Addressing::tms(service.use_grid_names);
-        self.grids_of(name)
-            .map(|(layer, grid)| {
-                let path = layer_path(addressing, layer);
-                Tiles {
-                    grid: grid.name().to_owned(),
-                    srs: grid.srs().code().to_owned(),
-                    url: format!("{}/tiles/{path}/{{z}}/{{x}}/{{y}}.{}", self.script_url, layer.format),
-                    tms: format!("{}/tms/1.0.0/{path}", self.script_url),
-                    origin: match service.origin.unwrap_or_else(|| grid.origin()) {
-                        Origin::Ll => "sw",
-                        Origin::Ul => "nw",
-                    },
-                    bbox: grid.bbox().edges(),
-                    resolutions: grid
-                        .external_levels(false)
-                        .map(|(_, level)| grid.resolution(level))
-                        .collect(),
-                    tile_size: grid.tile_size(),
-                    format: layer.format.clone(),
-                }
-            })
-            .collect()
-    }
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-    fn grids_of(&self, name: &str) -> impl Iterator<Item = &(TileLayer, TileGrid)> {
-        self.tile_layers.iter().filter(move |(layer, _)| layer.name == name)
+    #[test]
+    fn browsers_know_some_reference_systems() {
+        for code in [
+            "EPSG:4326",
+            "CRS:84",
+            "EPSG:3857",
+            "EPSG:900913",
+            "EPSG:32632",
+            "EPSG:32760",
+            "EPSG:25832",
+        ] {
+            assert!(is_familiar(&Srs::new(code).unwrap()), "{code}");
+        }
+        for code in ["EPSG:31467", "EPSG:2056", "EPSG:3035", "EPSG:25839"] {
+            assert!(
+                Srs::new(code).is_ok_and(|srs| !is_familiar(&srs)) || code == "EPSG:25839",
+                "{code}"
+            );
+        }
     }
 }

@@ -4,7 +4,8 @@ use askama::Template;
 
 use super::super::document::render;
 use super::super::{Context, ows, tile, wmts};
-use super::description::{DemoLayer, Description};
+use super::description::{DemoLayer, Description, Tiles};
+use super::highlight::highlighted;
 use crate::http::{Method, Request, Response};
 use crate::request::{PublicAddress, QueryParams, encode_segment, form_encode};
 
@@ -13,7 +14,9 @@ use crate::request::{PublicAddress, QueryParams, encode_segment, form_encode};
 struct CapabilitiesPage<'a> {
     title: &'a str,
     url: &'a str,
-    document: &'a str,
+    /// the document as markup
+    document: String,
+    script_url: &'a str,
 }
 
 /// `?wms_capabilities` and the like: our own document, made here and shown as text. `None`: something else is wanted.
@@ -65,7 +68,8 @@ pub(super) fn handle(context: &Context<'_>, params: &QueryParams) -> Option<Resp
     let page = CapabilitiesPage {
         title,
         url: &format!("{}{}{separator}{}", context.script_url(), request.path, request.query),
-        document: &String::from_utf8_lossy(&answer.body),
+        document: highlighted(&String::from_utf8_lossy(&answer.body)),
+        script_url: &context.script_url(),
     };
     let mut response = Response::new(200, "text/html", render(&page));
     response.headers.set(
@@ -86,27 +90,38 @@ fn tms_path(params: &QueryParams) -> String {
     format!("/tms/1.0.0/{}{separator}{spec}", encode_segment(layer))
 }
 
+/// A table of the overview: layers of one service with the rows they have.
+struct Table {
+    service: &'static str,
+    /// what a row of it is about
+    what: &'static str,
+    layers: Vec<(String, Vec<Row>)>,
+}
+
+/// One way to ask for a layer, with the query that shows it.
+struct Row {
+    title: String,
+    format: String,
+    query: String,
+}
+
 #[derive(Template)]
 #[template(path = "demo/overview.html")]
 struct Overview {
     wms: bool,
-    wms_layers: Vec<Link>,
-    wmts_layers: Vec<Link>,
-    tile_layers: Vec<Link>,
-}
-
-/// A layer on one of its grids, with the query that shows it.
-struct Link {
-    title: String,
-    query: String,
+    wmts: bool,
+    tms: bool,
+    tables: Vec<Table>,
 }
 
 /// Links to all documents and layers, sorted by name.
 pub(super) fn overview(context: &Context<'_>, description: &Description) -> String {
+    let services = context.application.services;
     let mut layers: Vec<&DemoLayer> = description.layers.iter().collect();
     layers.sort_by(|a, b| a.name.cmp(&b.name));
-    let link = |kind: &str, layer: &DemoLayer, format: &str, srs: &str| Link {
-        title: format!("{} ({srs})", layer.name),
+    let row = |kind: &str, layer: &DemoLayer, title: &str, format: &str, srs: &str| Row {
+        title: title.to_owned(),
+        format: format.to_owned(),
         query: format!(
             "{kind}={}&format={}&srs={}",
             form_encode(&layer.name),
@@ -114,25 +129,56 @@ pub(super) fn overview(context: &Context<'_>, description: &Description) -> Stri
             form_encode(srs)
         ),
     };
-    let wms_layers = layers.iter().filter_map(|layer| {
-        let wms = layer.services.wms.as_ref()?;
-        Some(link("wms_layer", layer, "png", wms.srs.first()?))
-    });
-    let wmts_layers = layers.iter().flat_map(|layer| {
-        let sets = layer.services.wmts.iter().flat_map(|wmts| &wmts.matrix_sets);
-        sets.map(|set| link("wmts_layer", layer, set.format.trim_start_matches("image/"), &set.srs))
-    });
-    let tile_layers = layers.iter().flat_map(|layer| {
-        let grids = &layer.services.tiles;
-        grids
+    let table = |service, what, rows: &dyn Fn(&DemoLayer) -> Vec<Row>| Table {
+        service,
+        what,
+        layers: layers
             .iter()
-            .map(|tiles| link("tms_layer", layer, &tiles.format, &tiles.srs))
-    });
+            .map(|layer| (layer.name.clone(), rows(layer)))
+            .filter(|(_, rows)| !rows.is_empty())
+            .collect(),
+    };
+    let wms = |layer: &DemoLayer| -> Vec<Row> {
+        let Some(wms) = description.wms.as_ref().filter(|_| layer.wms.is_some()) else {
+            return Vec::new();
+        };
+        let srs = wms.srs.first().map_or("EPSG:4326", String::as_str);
+        let formats = wms.formats.iter().map(|mime| mime.trim_start_matches("image/"));
+        formats
+            .map(|format| row("wms_layer", layer, srs, format, srs))
+            .collect()
+    };
+    let tiles = |kind: &'static str, layer: &DemoLayer, has: &dyn Fn(&Tiles) -> bool| -> Vec<Row> {
+        let tiles = layer.tiles.iter().filter(|tiles| has(tiles));
+        let rows = tiles.filter_map(|tiles| {
+            let grid = description.grids.get(&tiles.grid)?;
+            let format = match kind {
+                "wmts_layer" => tiles.mime.trim_start_matches("image/"),
+                _ => &tiles.format,
+            };
+            Some(row(kind, layer, &tiles.grid, format, &grid.srs))
+        });
+        rows.collect()
+    };
+    let mut tables = Vec::new();
+    if services.wms {
+        tables.push(table("WMS", "Reference system", &wms));
+    }
+    if services.wmts {
+        tables.push(table("WMTS", "Grid", &|layer| {
+            tiles("wmts_layer", layer, &|tiles| tiles.wmts)
+        }));
+    }
+    if services.tms {
+        tables.push(table("TMS", "Grid", &|layer| {
+            tiles("tms_layer", layer, &|tiles| tiles.tms.is_some())
+        }));
+    }
     render(&Overview {
-        wms: context.application.services.wms,
-        wms_layers: wms_layers.collect(),
-        wmts_layers: wmts_layers.collect(),
-        tile_layers: tile_layers.collect(),
+        wms: services.wms,
+        wmts: services.wmts,
+        tms: services.tms,
+        tables,
     })
 }
 

@@ -6,6 +6,11 @@
 
 mod description;
 mod documents;
+mod highlight;
+
+use std::io::Read as _;
+
+use flate2::read::GzDecoder;
 
 use super::cache_headers::{Validators, cacheable, not_cacheable};
 use super::{Context, printable};
@@ -15,17 +20,18 @@ use description::{Description, Show};
 
 const PAGE: &str = include_str!("../../../demo/index.html");
 
-/// Everything there is under `/demo/static/`: name, media type, content.
+/// Everything there is under `/demo/static/`: name, media type, content. Compressed, see `build.rs`: every instance
+/// pays for what it carries, and nearly every browser takes it as it is.
 const STATIC_FILES: [(&str, &str, &[u8]); 2] = [
     (
         "demo.js",
         "text/javascript",
-        include_bytes!(concat!(env!("MAPPROXY_DEMO_DIST"), "/demo.js")),
+        include_bytes!(concat!(env!("OUT_DIR"), "/demo.js.gz")),
     ),
     (
         "demo.css",
         "text/css",
-        include_bytes!(concat!(env!("MAPPROXY_DEMO_DIST"), "/demo.css")),
+        include_bytes!(concat!(env!("OUT_DIR"), "/demo.css.gz")),
     ),
 ];
 
@@ -54,9 +60,45 @@ fn redirect(context: &Context<'_>) -> Response {
 
 fn static_file(context: &Context<'_>, name: &str) -> Option<Response> {
     let (name, media_type, content) = STATIC_FILES.iter().find(|(known, ..)| *known == name)?;
-    let response = Response::new(200, media_type, *content);
-    let validators = Validators::of_release(name, content.len());
+    let compressed = accepts_gzip(context.request.headers.all("accept-encoding"));
+    let mut response = if compressed {
+        let mut response = Response::new(200, media_type, *content);
+        response.headers.set("Content-Encoding", "gzip");
+        response
+    } else {
+        let mut plain = Vec::new();
+        GzDecoder::new(*content)
+            .read_to_end(&mut plain)
+            .expect("what the build compressed is complete");
+        Response::new(200, media_type, plain)
+    };
+    response.headers.set("Vary", "Accept-Encoding");
+    // the two are not the same bytes, so their tags differ (RFC 9110 section 8.8.3.3)
+    let variant = format!("{name} {}", digest(content));
+    let validators = Validators::of_release(&variant, response.body.len());
     Some(cacheable(response, context.request, &validators, STATIC_MAX_AGE_S))
+}
+
+/// Tells one build of a file from another.
+fn digest(content: &[u8]) -> u32 {
+    crc32fast::hash(content)
+}
+
+/// Whether a client takes gzip (RFC 9110 section 12.5.3); one that says nothing may not know it.
+fn accepts_gzip<'a>(headers: impl Iterator<Item = &'a str>) -> bool {
+    let (mut gzip, mut any) = (None, None);
+    for coding in headers.flat_map(|header| header.split(',')) {
+        let mut parts = coding.split(';').map(str::trim);
+        let name = parts.next().unwrap_or_default();
+        let quality = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
+        let wanted = quality.is_none_or(|quality| quality.trim().parse::<f32>().is_ok_and(|quality| quality > 0.0));
+        if name.eq_ignore_ascii_case("gzip") || name.eq_ignore_ascii_case("x-gzip") {
+            gzip = Some(wanted);
+        } else if name == "*" {
+            any = Some(wanted);
+        }
+    }
+    gzip.or(any).unwrap_or(false)
 }
 
 fn page_or_document(context: &Context<'_>) -> Response {
@@ -102,6 +144,7 @@ fn shown(params: &QueryParams) -> Option<Show> {
         layer: printable(layer).into_owned(),
         service,
         srs: params.get("srs").map(str::to_owned),
+        format: params.get("format").map(str::to_owned),
     })
 }
 
@@ -155,6 +198,21 @@ mod tests {
         for place in ["{{title}}", "{{base}}", "{{json}}", "<noscript>"] {
             assert!(PAGE.contains(place), "{place}");
         }
+    }
+
+    #[test]
+    fn compressed_files_go_to_those_who_take_them() {
+        let check = |header: &str, expect: bool| assert_eq!(accepts_gzip([header].into_iter()), expect, "{header}");
+        check("gzip, deflate, br", true);
+        check("br;q=1.0, gzip;q=0.8, *;q=0.1", true);
+        check("GZIP ; Q=0.5", true);
+        check("*", true);
+        check("", false);
+        check("identity", false);
+        check("gzip;q=0", false);
+        check("*;q=1, gzip;q=0.0", false);
+        check("gzip;q=nonsense", false);
+        assert!(!accepts_gzip(std::iter::empty()));
     }
 
     #[test]
