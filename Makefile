@@ -83,6 +83,11 @@ differential: component demo ## compare with MapProxy: CORPUS=directory of confi
 	MAPPROXY_COMPONENT=$(component) $(target)/differential/bin/python tests/differential/run.py --mapproxy $(target)/debug/mapproxy \
 		--requests $(or $(REQUESTS),2000) --most $(or $(MOST),20) --report $(target)/differential.txt $(or $(CORPUS),guest/core/testdata/config)
 
+endurance: component data ## kill a seed twenty times, and seed a million tiles (some minutes each)
+	cargo build --bins --tests
+	$(test_env) $(target)/debug/seed-endurance kills
+	$(test_env) $(target)/debug/seed-endurance growth
+
 bench: demo ## benchmarks of the core
 	cargo bench -p mapproxy-core
 
@@ -131,4 +136,4 @@ clean: ## remove built files and fetched data
 	cargo clean
 	rm -rf $(demo)/dist $(demo)/node_modules tests/node_modules tests/data var
 
-.PHONY: help run test test-nextest test-cargo release dist test-deb lint fuzz differential bench test-hosts screenshots component demo data tools target hostile clean
+.PHONY: help run test test-nextest test-cargo release dist test-deb lint fuzz differential endurance bench test-hosts screenshots component demo data tools target hostile clean

@@ -126,19 +126,12 @@ impl bindings::exports::mapproxy::proxy::seeding::Guest for Shell {
 }
 
 impl bindings::exports::mapproxy::proxy::tools::Guest for Shell {
-    fn grids(
-        main: String,
+    fn ask(
+        question: tools::wit::Question,
         files: Vec<bindings::exports::mapproxy::proxy::configuration::File>,
         environment: Vec<(String, String)>,
-        only: Option<String>,
-        all: bool,
-        names: bool,
     ) -> tools::wit::Answer {
-        tools::grids(&main, files, environment, only, all, names)
-    }
-
-    fn scales(values: Vec<String>, options: tools::wit::ScaleOptions) -> Result<String, String> {
-        tools::scales(&values, options)
+        tools::ask(question, files, environment)
     }
 }
 

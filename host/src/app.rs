@@ -123,7 +123,7 @@ pub(crate) fn log_warnings(warnings: &[Problem]) {
 
 /// Compiles the configuration `main`, handing the component each file it asks for.
 pub(crate) async fn compile(guests: &Guests, main: &Path) -> Result<Compiled, LoadError> {
-    let stamped = compile_stamped(guests, main, None).await;
+    let stamped = compile_stamped(guests, main, None, BTreeMap::new()).await;
     Ok(stamped.map_err(|failed| failed.error)?.0)
 }
 
@@ -133,8 +133,16 @@ enum Compiler {
     Seed(String, (Store<State>, seeding::Guest)),
 }
 
-async fn compile_stamped(guests: &Guests, main: &Path, seed: Option<&Path>) -> Result<(Compiled, Vec<Stamp>), Unread> {
-    let mut given = BTreeMap::new();
+/// Content of files by path, or why they cannot be read.
+type Given = BTreeMap<String, Result<Vec<u8>, String>>;
+
+/// `given`: files that are not looked for.
+async fn compile_stamped(
+    guests: &Guests,
+    main: &Path,
+    seed: Option<&Path>,
+    mut given: Given,
+) -> Result<(Compiled, Vec<Stamp>), Unread> {
     let mut stamps = Vec::new();
     match compile_loop(guests, main, seed, &mut given, &mut stamps).await {
         Ok(compiled) => {
@@ -153,7 +161,7 @@ async fn compile_loop(
     guests: &Guests,
     main: &Path,
     seed: Option<&Path>,
-    given: &mut BTreeMap<String, Result<Vec<u8>, String>>,
+    given: &mut Given,
     stamps: &mut Vec<Stamp>,
 ) -> Result<Compiled, LoadError> {
     let text = |path: &Path| match path.to_str() {
@@ -214,7 +222,7 @@ pub(crate) fn file(path: String) -> File {
     File { path, content }
 }
 
-fn read(path: &Path, given: &mut BTreeMap<String, Result<Vec<u8>, String>>, stamps: &mut Vec<Stamp>) {
+fn read(path: &Path, given: &mut Given, stamps: &mut Vec<Stamp>) {
     let name = path.to_string_lossy().into_owned();
     if given.contains_key(&name) {
         return;
@@ -252,18 +260,34 @@ pub(crate) struct Loader {
 impl Loader {
     /// Compiles the configuration `main`.
     pub(crate) async fn read(&self, main: &Path) -> Result<Read, Unread> {
-        self.read_with(main, None).await
+        self.read_with(main, None, Given::new()).await
     }
 
     /// The application of the configuration `main` with the tasks of the seed configuration `seed`, and what is
     /// doubtful about them.
     pub(crate) async fn load_seed(&self, main: &Path, seed: &Path) -> Result<(App, Vec<Problem>), LoadError> {
-        let read = self.read_with(main, Some(seed)).await.map_err(|failed| failed.error)?;
+        self.open_seed(main, seed, Given::new()).await
+    }
+
+    /// The same for configurations that are no files: path and text of both.
+    pub(crate) async fn load_made_seed(
+        &self,
+        main: (String, String),
+        seed: (String, String),
+    ) -> Result<(App, Vec<Problem>), LoadError> {
+        let (main_path, seed_path) = (PathBuf::from(&main.0), PathBuf::from(&seed.0));
+        let given = [main, seed].map(|(path, text)| (path, Ok(text.into_bytes())));
+        self.open_seed(&main_path, &seed_path, Given::from(given)).await
+    }
+
+    async fn open_seed(&self, main: &Path, seed: &Path, given: Given) -> Result<(App, Vec<Problem>), LoadError> {
+        let read = self.read_with(main, Some(seed), given).await;
+        let read = read.map_err(|failed| failed.error)?;
         Ok((self.open(read.recipe).await?, read.warnings))
     }
 
-    async fn read_with(&self, main: &Path, seed: Option<&Path>) -> Result<Read, Unread> {
-        let (compiled, files) = compile_stamped(&self.guests, main, seed).await?;
+    async fn read_with(&self, main: &Path, seed: Option<&Path>, given: Given) -> Result<Read, Unread> {
+        let (compiled, files) = compile_stamped(&self.guests, main, seed, given).await?;
         let directories = compiled.directories.into_iter().map(|directory| Directory {
             path: PathBuf::from(directory.path),
             writable: matches!(directory.access, Access::ReadWrite),

@@ -21,5 +21,8 @@ pub(crate) mod seeding {
 }
 
 pub(crate) mod tools {
-    pub(crate) use super::exports::mapproxy::proxy::tools::{Answer, Guest, GuestIndices, ScaleOptions};
+    pub(crate) use super::exports::mapproxy::proxy::tools::{
+        Answer, AutoconfigQuestion, CapabilitiesQuestion, ExportQuestion, GridQuestion, Guest, GuestIndices, Output,
+        Question, ScaleQuestion,
+    };
 }

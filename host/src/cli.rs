@@ -44,7 +44,7 @@ pub(crate) enum Command {
     Seed(Box<SeedArgs>),
     /// Check configurations: prints every problem, exits with 0 when there is no error and with 1 otherwise.
     Check(CheckArgs),
-    /// Helpers: grids, scales, servers for development.
+    /// Helpers: grids, scales, exports, configurations from services, servers for development.
     Util(UtilArgs),
     /// Print completions for a shell, to be put where it looks for them.
     #[command(after_long_help = "\

@@ -43,6 +43,14 @@ fn absolute(path: &Path) -> Result<PathBuf> {
         .with_context(|| format!("failed to find `{}`", path.display()))
 }
 
+/// The absolute path of a file that is there, as the component wants it.
+fn text_path(path: &Path) -> Result<String> {
+    let path = absolute(path)?;
+    path.to_str()
+        .map(str::to_owned)
+        .with_context(|| format!("the path `{}` is not UTF-8", path.display()))
+}
+
 fn runtime() -> Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -5,6 +5,7 @@
 
 mod body;
 mod connect;
+mod document;
 mod pool;
 mod tls;
 
@@ -20,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use tracing::{debug, warn};
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
+pub(crate) use self::document::fetch;
 pub(crate) use self::pool::Timeouts;
 use self::pool::Upstream;
 use crate::request_span::{self, in_span};

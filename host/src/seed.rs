@@ -10,8 +10,9 @@ mod progress_file;
 mod runner;
 mod task;
 
+pub(crate) use self::concurrency::Concurrency;
 pub(crate) use self::gate::{Rates, Turnstile};
-pub(crate) use self::output::{Output, Style, estimate_text};
+pub(crate) use self::output::{Output, OutputFormat, Style, estimate_text};
 pub(crate) use self::progress_file::ProgressFile;
-pub(crate) use self::runner::{Ended, Pieces, Retries, Runner};
+pub(crate) use self::runner::{Ended, OnError, Pieces, Retries, Runner};
 pub(crate) use self::task::{Task, listed};

@@ -1,4 +1,4 @@
-//! `mapproxy util`: helpers that print.
+//! `mapproxy util`: helpers that print, make configurations and export tiles.
 
 use anyhow::Result;
 use mapproxy_tests::command::run;
@@ -44,5 +44,142 @@ async fn scales_are_converted() -> Result<()> {
         done.stderr
     );
     assert_eq!(run(site.folder(), "util scales x").await?.code, 2);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_service_becomes_a_configuration() -> Result<()> {
+    let site = Site::new("grids: {web: {base: GLOBAL_WEBMERCATOR}}\n")?;
+    let service = format!("{}/service", site.sample.url());
+    let listed = run(
+        site.folder(),
+        &format!("util wms-capabilities {service} --version 1.3.0"),
+    )
+    .await?;
+    assert_eq!(listed.code, 0, "{}", listed.stderr);
+    assert!(listed.stdout.contains("Version 1.3.0\n"), "{}", listed.stdout);
+    assert!(listed.stdout.contains("  - name: map\n"), "{}", listed.stdout);
+
+    let make = format!(
+        "util autoconfig --capabilities {service} --base mapproxy.yaml --output made.yaml --output-seed seed.yaml"
+    );
+    let made = run(site.folder(), &make).await?;
+    assert_eq!(made.code, 0, "{}", made.stderr);
+    let checked = run(site.folder(), "check made.yaml").await?;
+    assert_eq!(checked.code, 0, "{}\n{}", checked.stdout, checked.stderr);
+    let tasks = run(site.folder(), "seed -f made.yaml -s seed.yaml --summary").await?;
+    assert!(
+        tasks.stdout.contains("seed map_cache_web: map_cache on web"),
+        "{}\n{}",
+        tasks.stdout,
+        tasks.stderr
+    );
+
+    let again = run(site.folder(), &make).await?;
+    assert_eq!(again.code, 2);
+    assert!(
+        again.stderr.starts_with("ERROR: `made.yaml` already exists"),
+        "{}",
+        again.stderr
+    );
+    assert_eq!(run(site.folder(), &format!("{make} --force")).await?.code, 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_service_that_is_none_is_told() -> Result<()> {
+    let site = Site::new("services:\n")?;
+    for (url, expect) in [
+        (format!("{}/nothing", site.sample.url()), "the status is 404"),
+        (
+            "http://127.0.0.1:1/".to_owned(),
+            "no answer from `http://127.0.0.1:1/?service=WMS",
+        ),
+        ("/etc/passwd".to_owned(), "is no URL"),
+    ] {
+        let listed = run(site.folder(), &format!("util wms-capabilities {url}")).await?;
+        assert_eq!(listed.code, 2);
+        assert!(
+            listed.stderr.starts_with("ERROR: ") && listed.stderr.contains(expect),
+            "{}",
+            listed.stderr
+        );
+    }
+    Ok(())
+}
+
+const EXPORTED: &str = "
+layers: [{name: map, title: Map, sources: [map_cache]}]
+caches: {map_cache: {grids: [GLOBAL_MERCATOR], sources: [map], meta_size: [2, 2], meta_buffer: 0, cache: {type: file}}}
+sources: {map: {type: wms, req: {url: SAMPLE/service, layers: map}}}
+globals: {image: {paletted: false}}
+";
+
+#[tokio::test]
+async fn tiles_are_exported() -> Result<()> {
+    let site = Site::new(EXPORTED)?;
+    std::fs::write(
+        site.folder().join("seed.yaml"),
+        "seeds: {all: {caches: [map_cache], levels: [0]}}\n",
+    )?;
+    assert_eq!(run(site.folder(), "seed -s seed.yaml -q").await?.code, 0);
+    let asked = site.sample.requests().len();
+
+    let export = "util export -f mapproxy.yaml --source map_cache --grid GLOBAL_MERCATOR --levels 0..1 --dest tiles";
+    let stored = run(site.folder(), export).await?;
+    assert_eq!(stored.code, 0, "{}", stored.stderr);
+    let read = |path: &str| std::fs::read(site.folder().join(path));
+    let tile = "cache_data/map_cache_EPSG900913/00/000/000/000/000/000/000.png";
+    assert_eq!(read("tiles/0/0/0.png")?, read(tile)?);
+    assert!(read("tiles/1/0/0.png").is_err(), "it is not stored");
+    assert_eq!(site.sample.requests().len(), asked, "an export asks nobody");
+
+    let refused = run(site.folder(), export).await?;
+    assert_eq!(refused.code, 2);
+    assert!(
+        refused.stderr.starts_with("ERROR: `tiles` exists"),
+        "{}",
+        refused.stderr
+    );
+    let fetched = run(site.folder(), &format!("{export} --force --fetch-missing-tiles")).await?;
+    assert_eq!(fetched.code, 0, "{}", fetched.stderr);
+    assert!(read("tiles/1/1/1.png").is_ok());
+
+    let packed = run(
+        site.folder(),
+        &export.replace("--dest tiles", "--type mbtile --dest map.mbtiles"),
+    )
+    .await?;
+    assert_eq!(packed.code, 0, "{}", packed.stderr);
+    assert!(
+        packed.stdout.contains("5 tiles are in `map.mbtiles`"),
+        "{}",
+        packed.stdout
+    );
+    assert!(read("map.mbtiles")?.starts_with(b"SQLite format 3"));
+    let left: Vec<_> = std::fs::read_dir(site.folder())?
+        .flatten()
+        .filter(|entry| entry.file_name().to_string_lossy().contains(".tiles"))
+        .collect();
+    assert!(left.is_empty(), "{left:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn exports_that_cannot_be_made_are_refused() -> Result<()> {
+    let site = Site::new(EXPORTED)?;
+    for (change, expect) in [
+        (("--levels 0", "--levels x"), "`x` names no levels"),
+        (("map_cache", "other"), "`other`"),
+        (("GLOBAL_MERCATOR", "foo=1"), "unknown key `foo`"),
+        (("--dest", "--type geopackage --dest"), "not supported yet"),
+        (("--source map_cache", ""), "missing option --source"),
+        (("--dest", "--coverage 1,2,3 --srs EPSG:4326 --dest"), "is no box"),
+    ] {
+        let export = "util export -f mapproxy.yaml --source map_cache --grid GLOBAL_MERCATOR --levels 0 --dest tiles";
+        let refused = run(site.folder(), &export.replace(change.0, change.1)).await?;
+        assert_ne!(refused.code, 0, "{change:?}");
+        assert!(refused.stderr.contains(expect), "{change:?}: {}", refused.stderr);
+    }
     Ok(())
 }

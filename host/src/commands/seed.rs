@@ -24,15 +24,16 @@ use crate::instance::Guests;
 use crate::outbound::{Outbound, OutboundLimits};
 use crate::seed::args::SeedArgs;
 use crate::seed::{
-    Ended, Output, Pieces, ProgressFile, Rates, Retries, Runner, Style, Task, Turnstile, estimate_text, listed,
+    Concurrency, Ended, Output, Pieces, ProgressFile, Rates, Retries, Runner, Style, Task, Turnstile, estimate_text,
+    listed,
 };
 
 /// Instances beside those of pieces: one that plans, one that counts.
 const SPARE_INSTANCES: usize = 4;
 const UNKNOWN_TASK: u8 = 1;
 const CONFIGURATION: u8 = 2;
-const INTERRUPTED: u8 = 3;
-const FAILED: u8 = 4;
+pub(super) const INTERRUPTED: u8 = 3;
+pub(super) const FAILED: u8 = 4;
 
 /// Works off the tasks of a seed configuration.
 pub(crate) fn seed(args: &SeedArgs, component: &ComponentArgs) -> Result<ExitCode> {
@@ -52,12 +53,13 @@ pub(crate) fn seed(args: &SeedArgs, component: &ComponentArgs) -> Result<ExitCod
         Ok(files) => files,
         Err(error) => return Ok(configuration_error(&error)),
     };
-    let loader = loader(args, component)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .context("failed to start the runtime")?;
-    runtime.block_on(async {
+    let limits = Work {
+        concurrency: args.concurrency,
+        max_memory: args.max_memory,
+        piece_timeout: args.piece_timeout,
+    };
+    let loader = limits.loader(component)?;
+    runtime()?.block_on(async {
         let (app, warnings) = match loader.load_seed(&proxy_conf, &seed_conf).await {
             Ok(loaded) => loaded,
             Err(error) => {
@@ -105,25 +107,43 @@ pub(crate) fn seed(args: &SeedArgs, component: &ComponentArgs) -> Result<ExitCod
     })
 }
 
-fn loader(args: &SeedArgs, component: &ComponentArgs) -> Result<Loader> {
-    let instances = args.concurrency.most() + SPARE_INSTANCES;
-    let engine = engine::build(EngineLimits {
-        instances: u32::try_from(instances).context("`--concurrency` is too large")?,
-        max_memory: args.max_memory,
-    })?;
-    engine::start_clock(&engine)?;
-    let component = component::load(&engine, component.component.as_deref())?;
-    let guests = Guests::new(&component, args.max_memory, 1)?;
-    let outbound = Outbound::new(OutboundLimits {
-        connect_timeout: args.piece_timeout,
-        read_timeout: args.piece_timeout,
-        max_body: 256 << 20,
-        idle_connections: args.concurrency.most().max(8),
-    });
-    Ok(Loader {
-        guests: Arc::new(guests),
-        outbound: Arc::new(outbound),
-    })
+pub(super) fn runtime() -> Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("failed to start the runtime")
+}
+
+/// How much is done at once, and with what.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Work {
+    pub(super) concurrency: Concurrency,
+    /// of one instance, in bytes
+    pub(super) max_memory: usize,
+    pub(super) piece_timeout: Duration,
+}
+
+impl Work {
+    pub(super) fn loader(self, component: &ComponentArgs) -> Result<Loader> {
+        let instances = self.concurrency.most() + SPARE_INSTANCES;
+        let engine = engine::build(EngineLimits {
+            instances: u32::try_from(instances).context("`--concurrency` is too large")?,
+            max_memory: self.max_memory,
+        })?;
+        engine::start_clock(&engine)?;
+        let component = component::load(&engine, component.component.as_deref())?;
+        let guests = Guests::new(&component, self.max_memory, 1)?;
+        let outbound = Outbound::new(OutboundLimits {
+            connect_timeout: self.piece_timeout,
+            read_timeout: self.piece_timeout,
+            max_body: 256 << 20,
+            idle_connections: self.concurrency.most().max(8),
+        });
+        Ok(Loader {
+            guests: Arc::new(guests),
+            outbound: Arc::new(outbound),
+        })
+    }
 }
 
 async fn run(args: &SeedArgs, runner: &Runner, mut progress: ProgressFile) -> Result<ExitCode> {
@@ -329,7 +349,7 @@ fn wanted(task: &Task) -> bool {
 }
 
 /// One signal lets pieces come to their end, a second one does not.
-fn stop_on_signals(stop: &watch::Sender<u8>) -> Result<()> {
+pub(super) fn stop_on_signals(stop: &watch::Sender<u8>) -> Result<()> {
     for kind in [SignalKind::interrupt(), SignalKind::terminate()] {
         let mut signals = signal(kind)?;
         let stop = stop.clone();
@@ -406,7 +426,7 @@ fn finish_reseed(args: &SeedArgs, started: f64) -> Result<()> {
     touch(path).with_context(|| format!("failed to write `{}`", path.display()))
 }
 
-fn unix_now() -> f64 {
+pub(super) fn unix_now() -> f64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     since.map_or(0.0, |since| since.as_secs_f64())
 }

@@ -1,5 +1,10 @@
 //! `mapproxy util`: the helpers of `mapproxy-util`. What they know of maps, the component knows.
 
+mod ask;
+mod autoconfig;
+mod export;
+mod mbtiles;
+
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -7,10 +12,11 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, Parser as _, Subcommand, ValueEnum};
 
-use super::check::fail;
-use super::{absolute, compiler, runtime, serve};
-use crate::app::{self, LoadError};
-use crate::bindings::tools::{Answer, ScaleOptions};
+use self::ask::ask_and_print;
+use self::autoconfig::{AutoconfigArgs, autoconfig};
+use self::export::{ExportArgs, export};
+use super::{serve, text_path};
+use crate::bindings::tools::{CapabilitiesQuestion, GridQuestion, Question, ScaleQuestion};
 use crate::cli::{Cli, Command, ComponentArgs};
 
 /// Arguments of `mapproxy util`.
@@ -26,6 +32,14 @@ enum UtilCommand {
     Grids(GridsArgs),
     /// Convert scales to resolutions, or back.
     Scales(ScalesArgs),
+    /// List the layers of a WMS.
+    WmsCapabilities(CapabilitiesArgs),
+    /// Make a configuration, and one for seeding, from what a WMS offers.
+    Autoconfig(Box<AutoconfigArgs>),
+    /// Export tiles of a cache or source into a directory or file.
+    Export(Box<ExportArgs>),
+    /// Print the tile matrix sets of an OGC API as grids of a configuration.
+    GridconfFromOgcapitilematrixset(MatrixSetsArgs),
     /// Serve a configuration and load it anew when it changes: `serve --reload`.
     ServeDevelop(DevelopArgs),
     /// Serve a directory of configurations, with a list of them: `serve --projects --allow-listing`.
@@ -53,6 +67,40 @@ struct GridsArgs {
     /// The names alone.
     #[arg(short, long)]
     list: bool,
+
+    /// A seed configuration with coverages, see `--coverage-name`.
+    #[arg(short, long, value_name = "FILE", requires = "coverage_name")]
+    seed_conf: Option<PathBuf>,
+
+    /// Also how many tiles lie in this coverage of the seed configuration, by its share of the area.
+    #[arg(short, long, value_name = "NAME", requires = "seed_conf")]
+    coverage_name: Option<String>,
+}
+
+#[derive(Debug, Args)]
+struct CapabilitiesArgs {
+    /// URL of the service.
+    #[arg(value_name = "URL", required_unless_present = "host")]
+    url: Option<String>,
+
+    /// URL of the service, another way to give it.
+    #[arg(long, value_name = "URL")]
+    host: Option<String>,
+
+    /// Version of WMS to ask for.
+    #[arg(long, default_value = "1.1.1", value_parser = ["1.1.1", "1.3.0"])]
+    version: String,
+}
+
+#[derive(Debug, Args)]
+struct MatrixSetsArgs {
+    /// URL of the landing page.
+    #[arg(value_name = "URL", required_unless_present = "url")]
+    landing: Option<String>,
+
+    /// URL of the landing page, another way to give it.
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -119,6 +167,10 @@ pub(crate) fn util(args: &UtilArgs, component: &ComponentArgs) -> Result<ExitCod
     let result = match &args.command {
         UtilCommand::Grids(args) => grids(args, component),
         UtilCommand::Scales(args) => scales(args, component),
+        UtilCommand::WmsCapabilities(args) => capabilities(args, component),
+        UtilCommand::Autoconfig(args) => autoconfig(args, component),
+        UtilCommand::Export(args) => export(args, component),
+        UtilCommand::GridconfFromOgcapitilematrixset(args) => matrix_sets(args, component),
         UtilCommand::ServeDevelop(args) => return develop(args, &["--reload"], component),
         UtilCommand::ServeMultiappDevelop(args) => {
             return develop(args, &["--allow-listing", "--projects"], component);
@@ -133,44 +185,33 @@ pub(crate) fn util(args: &UtilArgs, component: &ComponentArgs) -> Result<ExitCod
 
 fn grids(args: &GridsArgs, component: &ComponentArgs) -> Result<ExitCode> {
     let file = args.mapproxy_conf.as_ref().or(args.file.as_ref());
-    let main = absolute(file.context("expected a configuration")?)?;
-    let main = main.to_str().context("the path is not UTF-8")?.to_owned();
-    let guests = compiler(component)?;
-    let answer = runtime()?.block_on(async {
-        let mut files = Vec::new();
-        let (mut store, guest) = guests.toolbox().await?;
-        loop {
-            let answer = guest
-                .call_grids(
-                    &mut store,
-                    &main,
-                    &files,
-                    &app::environment(),
-                    args.grid.as_deref(),
-                    args.all,
-                    args.list,
-                )
-                .await?;
-            let Answer::Need(paths) = answer else {
-                return anyhow::Ok(answer);
-            };
-            let before = files.len();
-            for path in paths {
-                if files.iter().all(|file: &crate::bindings::File| file.path != path) {
-                    files.push(app::file(path));
-                }
-            }
-            if files.len() == before {
-                bail!("the component asks again for files it was given");
-            }
-        }
-    })?;
-    match answer {
-        Answer::Text(text) => print(&text),
-        Answer::Problems(problems) => fail(LoadError::Problems(problems)),
-        Answer::Refused(reason) => bail!("{reason}"),
-        Answer::Need(_) => bail!("the component asks for files without end"),
-    }
+    let coverage = match (&args.seed_conf, &args.coverage_name) {
+        (Some(seed), Some(name)) => Some((text_path(seed)?, name.clone())),
+        _ => None,
+    };
+    let question = Question::Grids(GridQuestion {
+        main: text_path(file.context("expected a configuration")?)?,
+        only: args.grid.clone(),
+        all: args.all,
+        names: args.list,
+        coverage,
+    });
+    ask_and_print(&question, component)
+}
+
+fn capabilities(args: &CapabilitiesArgs, component: &ComponentArgs) -> Result<ExitCode> {
+    let service = args.host.as_ref().or(args.url.as_ref());
+    let question = Question::Capabilities(CapabilitiesQuestion {
+        service: service.context("expected the URL of a WMS")?.clone(),
+        version: args.version.clone(),
+    });
+    ask_and_print(&question, component)
+}
+
+fn matrix_sets(args: &MatrixSetsArgs, component: &ComponentArgs) -> Result<ExitCode> {
+    let landing = args.landing.as_ref().or(args.url.as_ref());
+    let landing = landing.context("expected the URL of the landing page of an OGC API")?;
+    ask_and_print(&Question::MatrixSets(landing.clone()), component)
 }
 
 fn scales(args: &ScalesArgs, component: &ComponentArgs) -> Result<ExitCode> {
@@ -185,7 +226,9 @@ fn scales(args: &ScalesArgs, component: &ComponentArgs) -> Result<ExitCode> {
             )
         })?)
     };
-    let options = ScaleOptions {
+    let values = args.values.iter().flat_map(|value| value.split(','));
+    let question = Question::Scales(ScaleQuestion {
+        values: values.map(str::to_owned).collect(),
         levels: args.levels,
         dpi,
         degrees: matches!(args.unit, Unit::D),
@@ -193,30 +236,8 @@ fn scales(args: &ScalesArgs, component: &ComponentArgs) -> Result<ExitCode> {
         repeat: args.repeat,
         from_resolutions: args.res_to_scale,
         as_configuration: args.as_res_config,
-    };
-    let values: Vec<String> = args
-        .values
-        .iter()
-        .flat_map(|value| value.split(','))
-        .map(str::to_owned)
-        .collect();
-    let guests = compiler(component)?;
-    let text = runtime()?.block_on(async {
-        let (mut store, guest) = guests.toolbox().await?;
-        anyhow::Ok(guest.call_scales(&mut store, &values, options).await?)
-    })?;
-    match text {
-        Ok(text) => print(&text),
-        Err(reason) => bail!("{reason}"),
-    }
-}
-
-/// A reader that goes away is no error.
-fn print(text: &str) -> Result<ExitCode> {
-    match io::stdout().lock().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error).context("failed to write to stdout"),
-        _ => Ok(ExitCode::SUCCESS),
-    }
+    });
+    ask_and_print(&question, component)
 }
 
 /// `serve` with other names for its options.

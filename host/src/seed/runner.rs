@@ -118,6 +118,13 @@ pub(crate) enum Pieces {
     Listed(Vec<String>),
 }
 
+impl Default for Pieces {
+    /// All of the plan.
+    fn default() -> Self {
+        Self::Planned(Checkpoint::default())
+    }
+}
+
 impl Runner {
     /// The tasks of the application.
     pub(crate) async fn tasks(&self) -> Result<Vec<Task>> {

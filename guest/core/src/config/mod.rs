@@ -111,10 +111,10 @@ pub struct GridInfo {
     pub grid: crate::grid::TileGrid,
 }
 
-/// What became of a look at the grids of a configuration.
+/// What became of a look at a part of a configuration.
 #[derive(Debug, Clone)]
-pub enum GridsOutcome {
-    Grids(Vec<GridInfo>),
+pub enum Look<T> {
+    Found(T),
     /// Call again with these files.
     Need(Vec<String>),
     /// At least one error.
@@ -126,23 +126,46 @@ pub fn describe_grids(
     main: &str,
     files: &BTreeMap<String, Result<Vec<u8>, String>>,
     environment: &BTreeMap<String, String>,
-) -> GridsOutcome {
+) -> Look<Vec<GridInfo>> {
+    look(main, files, environment, |root, inputs, findings| {
+        Some(resolve::grid_infos(root, load::directory_of(main), inputs, findings))
+    })
+}
+
+/// The coverage of this name in the seed configuration `seed`; arguments as for [`compile`].
+pub fn seed_coverage(
+    seed: &str,
+    name: &str,
+    files: &BTreeMap<String, Result<Vec<u8>, String>>,
+    environment: &BTreeMap<String, String>,
+) -> Look<crate::coverage::Coverage> {
+    look(seed, files, environment, |root, inputs, findings| {
+        resolve::seed_coverage(root, load::directory_of(seed), name, inputs, findings)
+    })
+}
+
+fn look<T>(
+    main: &str,
+    files: &BTreeMap<String, Result<Vec<u8>, String>>,
+    environment: &BTreeMap<String, String>,
+    find: impl FnOnce(&yaml::Node, &mut Inputs<'_>, &mut Findings) -> Option<T>,
+) -> Look<T> {
     let mut inputs = Inputs::new(files);
     let mut findings = Findings::default();
     let mut loader = Loader::default();
     let root = loader.load(main, None, &mut inputs, environment, &mut findings);
     if !loader.fatal.is_empty() {
-        return GridsOutcome::Problems(loader.fatal);
+        return Look::Problems(loader.fatal);
     }
-    let infos = root.map(|root| resolve::grid_infos(&root, load::directory_of(main), &mut inputs, &mut findings));
+    let found = root.and_then(|root| find(&root, &mut inputs, &mut findings));
     if !inputs.missing.is_empty() {
-        return GridsOutcome::Need(inputs.missing.into_iter().collect());
+        return Look::Need(inputs.missing.into_iter().collect());
     }
-    match infos {
-        Some(infos) if !findings.has_errors() => GridsOutcome::Grids(infos),
+    match found {
+        Some(found) if !findings.has_errors() => Look::Found(found),
         _ => {
             let views: Vec<_> = loader.files.iter().map(load::Loaded::as_file).collect();
-            GridsOutcome::Problems(findings.into_problems(&views))
+            Look::Problems(findings.into_problems(&views))
         }
     }
 }

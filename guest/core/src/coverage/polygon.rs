@@ -39,6 +39,16 @@ impl Polygon {
         BBox::around(self.exterior.iter().copied())
     }
 
+    /// Square units of its system, holes taken out.
+    pub fn area(&self) -> f64 {
+        let area = |ring: &Ring| {
+            let next = ring.iter().cycle().skip(1);
+            let doubled: f64 = ring.iter().zip(next).map(|(a, b)| a.0 * b.1 - b.0 * a.1).sum();
+            doubled.abs() / 2.0
+        };
+        area(&self.exterior) - self.interiors.iter().map(area).sum::<f64>()
+    }
+
     /// The polygon in another system; `None` if less than three corners of its outer ring have an image there.
     pub(super) fn transform(&self, transformer: &Transformer) -> Option<Self> {
         let ring = |points: &Ring| {

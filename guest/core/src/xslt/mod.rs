@@ -3,6 +3,7 @@
 //! read other files (`xsl:import`, `xsl:include`, `document()`) and without attribute sets, which are refused when the
 //! configuration is checked. A transformation ends after a fixed amount of work, so no style sheet hangs a request.
 
+mod document;
 mod eval;
 mod functions;
 mod html;
@@ -14,6 +15,7 @@ mod xpath;
 
 use std::collections::HashMap;
 
+pub use document::{Document, Element};
 use instructions::Compiled;
 use tree::{NodeId, Tree};
 

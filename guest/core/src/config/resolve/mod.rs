@@ -108,6 +108,17 @@ pub(super) fn grid_infos(
     Resolver::new(root, directory, false, inputs, findings).grid_infos()
 }
 
+/// A coverage of a seed configuration, by its name.
+pub(super) fn seed_coverage(
+    root: &Node,
+    directory: &str,
+    name: &str,
+    inputs: &mut Inputs<'_>,
+    findings: &mut Findings,
+) -> Option<crate::coverage::Coverage> {
+    Resolver::new(root, directory, true, inputs, findings).named_area(root, name)
+}
+
 /// State while the configuration is resolved.
 struct Resolver<'a, 'f> {
     root: &'a Node,

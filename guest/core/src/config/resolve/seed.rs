@@ -156,6 +156,30 @@ impl<'a> Resolver<'a, '_> {
         }
     }
 
+    /// The coverage of this name; `None` with an error why.
+    pub(super) fn named_area(&mut self, root: &Node, name: &str) -> Option<Coverage> {
+        let entries = root.get("coverages").map(Node::entries).unwrap_or_default();
+        let Some(entry) = entries.iter().find(|entry| entry.key == name) else {
+            let known: Vec<String> = entries.iter().map(|entry| format!("`{}`", entry.key)).collect();
+            self.findings
+                .error(root.at, format!("unknown coverage `{name}`"))
+                .expect(format!("expected one of {}", known.join(", ")))
+                .suggest(name, entries.iter().map(|entry| entry.key.as_str()));
+            return None;
+        };
+        match self.seed_area(&entry.value) {
+            Ok(Some(coverage)) => Some(coverage),
+            Ok(None) => {
+                self.findings.error(entry.value.at, "the coverage holds no polygon");
+                None
+            }
+            Err(reason) => {
+                self.findings.error(entry.value.at, reason);
+                None
+            }
+        }
+    }
+
     fn task_area(&mut self, root: &Node, node: &Node) -> Area {
         let mut area = Area::default();
         let empty = Node {
