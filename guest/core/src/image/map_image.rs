@@ -1,9 +1,11 @@
 //! `MapImage`: a picture on its way from a source or cache to the answer, decoded only if somebody looks at its pixels
 //! and encoded again only if its format or mode is not the one asked for (section 15; MapProxy's `ImageResult`).
 
+use std::borrow::Cow;
+
 use crate::platform::UnixTime;
 
-use super::decode::{DecodeError, Limits, decode, peek_format, peek_size};
+use super::decode::{DecodeError, Limits, decode, decode_top, peek_format, peek_size};
 use super::encode::{EncodeError, encode};
 use super::options::{ImageFormat, ImageOptions};
 use super::raster::Raster;
@@ -133,6 +135,14 @@ impl MapImage {
         match &self.content {
             Content::Decoded(raster) | Content::Both(_, raster) => Ok(raster),
             Content::Encoded(_) => unreachable!("decoded above"),
+        }
+    }
+
+    /// The first `rows` rows, or more; decodes no more than these where it can, and keeps nothing of it.
+    pub(super) fn top(&self, rows: u32) -> Result<Cow<'_, Raster>, MapImageError> {
+        match &self.content {
+            Content::Encoded(bytes) => Ok(Cow::Owned(decode_top(bytes, &self.limits, rows)?)),
+            Content::Decoded(raster) | Content::Both(_, raster) => Ok(Cow::Borrowed(raster)),
         }
     }
 

@@ -124,6 +124,8 @@ const BUCKETS: usize = 64;
 struct Bin {
     cell: u32,
     count: f64,
+    /// One divided by the count: bins are looked at once per cut.
+    share: f64,
     /// Sums of the premultiplied channels.
     sum: [f64; 4],
 }
@@ -131,7 +133,7 @@ struct Bin {
 impl Bin {
     /// One of [`BUCKETS`] places along a channel.
     fn bucket(&self, channel: usize) -> usize {
-        ((self.sum[channel] / self.count) as usize >> 2).min(BUCKETS - 1)
+        ((self.sum[channel] * self.share) as usize >> 2).min(BUCKETS - 1)
     }
 }
 
@@ -163,6 +165,7 @@ fn bins<const BPP: usize>(data: &[u8]) -> Vec<Bin> {
             bins.push(Bin {
                 cell: cell as u32,
                 count: 0.0,
+                share: 0.0,
                 sum: [0.0; 4],
             });
             *place = bins.len() as u32;
@@ -195,6 +198,7 @@ fn bins<const BPP: usize>(data: &[u8]) -> Vec<Bin> {
     }
     for bin in &mut bins {
         bin.sum = bin.sum.map(|v| v / 255.0);
+        bin.share = 1.0 / bin.count;
     }
     bins
 }
@@ -219,7 +223,7 @@ impl ColorBox {
             count += bin.count;
             for channel in 0..4 {
                 sum[channel] += bin.sum[channel];
-                squares[channel] += bin.sum[channel] * bin.sum[channel] / bin.count;
+                squares[channel] += bin.sum[channel] * bin.sum[channel] * bin.share;
             }
         }
         let mut error = [0.0; 4];
@@ -366,6 +370,7 @@ pub(crate) fn reduce_weighted(weighted: &[([u8; 4], u32)], colors: usize) -> (Ve
         bins.push(Bin {
             cell,
             count,
+            share: 1.0 / count,
             sum: [sum[0], sum[1], sum[2], alpha],
         });
     }

@@ -145,6 +145,14 @@ pub fn peek_size(bytes: &[u8]) -> Result<(u32, u32), DecodeError> {
 /// # Errors
 /// No picture, a broken one, or one above the limits.
 pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Raster, DecodeError> {
+    decode_top(bytes, limits, u32::MAX)
+}
+
+/// The picture's first `rows` rows, or more where a codec has no use for knowing that the rest does not show.
+///
+/// # Errors
+/// As [`decode`]; what comes after these rows may be broken.
+pub(super) fn decode_top(bytes: &[u8], limits: &Limits, rows: u32) -> Result<Raster, DecodeError> {
     if bytes.len() > limits.bytes {
         return Err(DecodeError::TooManyBytes {
             bytes: bytes.len(),
@@ -152,7 +160,7 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Raster, DecodeError> {
         });
     }
     match known_magic(bytes)? {
-        Magic::Png => png::decode(bytes, limits),
+        Magic::Png => png::decode(bytes, limits, rows),
         Magic::Jpeg => jpeg::decode(bytes, limits),
         Magic::Gif => other::decode(bytes, image::ImageFormat::Gif, limits),
         Magic::Tiff => other::decode(bytes, image::ImageFormat::Tiff, limits),

@@ -32,7 +32,8 @@ fn broken(error: &::png::DecodingError) -> DecodeError {
     }
 }
 
-pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Raster, DecodeError> {
+/// The first `rows` rows; all of an interlaced picture, whose rows come in several passes.
+pub(super) fn decode(bytes: &[u8], limits: &Limits, rows: u32) -> Result<Raster, DecodeError> {
     let mut decoder = Decoder::new(Cursor::new(bytes));
     // Text and colour profiles do not reach the map; not reading them also spares their decompression.
     decoder.set_ignore_text_chunk(true);
@@ -60,20 +61,28 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Raster, DecodeErro
             reason: format!("its {width}x{height} pixels need {size} bytes"),
         });
     }
-    let mut data = vec![0; size];
-    let frame = reader.next_frame(&mut data).map_err(|err| broken(&err))?;
-    data.truncate(frame.buffer_size());
-    let pixels = match frame.color_type {
+    let (color_type, bit_depth) = reader.output_color_type();
+    let line_size = reader.output_line_size(width).unwrap_or(size);
+    let height = if reader.info().interlaced { height } else { rows.clamp(1, height) };
+    let mut data = vec![0; size.min(line_size * height as usize)];
+    if reader.info().interlaced {
+        reader.next_frame(&mut data).map_err(|err| broken(&err))?;
+    } else {
+        for line in data.chunks_exact_mut(line_size.max(1)) {
+            reader.read_row(line).map_err(|err| broken(&err))?;
+        }
+    }
+    let pixels = match color_type {
         ColorType::Indexed => {
             let info = reader.info();
             let palette = palette(
                 info.palette.as_deref().unwrap_or_default(),
                 info.trns.as_deref().unwrap_or_default(),
             );
-            let indices = match frame.bit_depth {
-                BitDepth::One => unpack::<1>(&data, width, frame.line_size),
-                BitDepth::Two => unpack::<2>(&data, width, frame.line_size),
-                BitDepth::Four => unpack::<4>(&data, width, frame.line_size),
+            let indices = match bit_depth {
+                BitDepth::One => unpack::<1>(&data, width, line_size),
+                BitDepth::Two => unpack::<2>(&data, width, line_size),
+                BitDepth::Four => unpack::<4>(&data, width, line_size),
                 BitDepth::Eight | BitDepth::Sixteen => data,
             };
             Pixels::Indexed { indices, palette }

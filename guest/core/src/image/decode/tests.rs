@@ -215,3 +215,26 @@ mod properties {
         }
     }
 }
+
+#[test]
+fn the_first_rows_are_those_of_the_whole_picture() {
+    let options = ImageOptions {
+        colors: Some(0),
+        ..ImageOptions::default()
+    };
+    let true_color = encode(picture(40, 30, 4), &options, None).unwrap();
+    let files = FILES.iter().map(|&(name, bytes)| (name, bytes));
+    for (name, bytes) in files.chain([("rgba.png", &true_color[..])]) {
+        let whole = decode(bytes, &Limits::default()).unwrap();
+        for rows in [0, 1, 7, 30, 31] {
+            let top = decode_top(bytes, &Limits::default(), rows).unwrap();
+            assert_eq!(top.width(), 40, "{name} {rows}");
+            assert!(top.height() >= rows.clamp(1, 30), "{name} {rows}: {}", top.height());
+            for y in 0..top.height() {
+                assert_eq!(top.row(y), whole.row(y), "{name} {rows} {y}");
+            }
+        }
+    }
+    let top = decode_top(file("palette16.png"), &Limits::default(), 7).unwrap();
+    assert_eq!(top.height(), 7);
+}
