@@ -107,6 +107,14 @@ impl bindings::exports::mapproxy::proxy::seeding::Guest for Shell {
         seeding::count(task, options)
     }
 
+    fn look(
+        task: u32,
+        options: seeding::wit::Options,
+        level: u32,
+    ) -> Result<seeding::wit::Picture, seeding::wit::Failure> {
+        seeding::look(task, options, level)
+    }
+
     fn plan(
         task: u32,
         options: seeding::wit::Options,

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use mapproxy_core::config::model::SeedKind;
 use mapproxy_core::platform::Platform;
-use mapproxy_core::seed::{Failure, Options, Seeder};
+use mapproxy_core::seed::{Cell, Failure, Options, Seeder};
 
 pub(crate) use crate::bindings::exports::mapproxy::proxy::seeding as wit;
 use crate::platform::Wasi;
@@ -46,6 +46,30 @@ pub(crate) fn count(task: u32, options: wit::Options) -> Result<wit::Estimate, w
             .map(|(level, pieces, tiles)| wit::LevelCount { level, pieces, tiles })
             .collect(),
         exact: estimate.exact,
+    })
+}
+
+pub(crate) fn look(task: u32, options: wit::Options, level: u32) -> Result<wit::Picture, wit::Failure> {
+    let picture = seeder()
+        .map_err(wit::Failure::Permanent)?
+        .picture(task, &self::options(options), level)
+        .map_err(failure)?;
+    let cells = picture.cells.into_iter().map(|cell| match cell {
+        Cell::Outside => wit::Cell::Outside,
+        Cell::Missing => wit::Cell::Missing,
+        Cell::Partly => wit::Cell::Partly,
+        Cell::Day => wit::Cell::Day,
+        Cell::Week => wit::Cell::Week,
+        Cell::Month => wit::Cell::Month,
+        Cell::Year => wit::Cell::Year,
+        Cell::Older => wit::Cell::Older,
+    });
+    Ok(wit::Picture {
+        columns: picture.columns,
+        cells: cells.collect(),
+        looked_at: picture.looked_at,
+        stored: picture.stored,
+        complete: picture.complete,
     })
 }
 

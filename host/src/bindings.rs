@@ -16,7 +16,7 @@ pub(crate) mod configuration {
 
 pub(crate) mod seeding {
     pub(crate) use super::exports::mapproxy::proxy::seeding::{
-        Batch, Estimate, Failure, Guest, GuestIndices, LevelCount, Options, Report, Task, TaskKind,
+        Batch, Cell, Estimate, Failure, Guest, GuestIndices, LevelCount, Options, Picture, Report, Task, TaskKind,
     };
 }
 

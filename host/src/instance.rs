@@ -105,6 +105,17 @@ impl Worker {
         result.map_err(|error| trap(&self.store, &error))
     }
 
+    /// `seeding.look`
+    pub(crate) async fn look(
+        &mut self,
+        task: u32,
+        options: seeding::Options,
+        level: u32,
+    ) -> Result<Result<seeding::Picture, seeding::Failure>, Failure> {
+        let result = self.guest.call_look(&mut self.store, task, options, level).await;
+        result.map_err(|error| trap(&self.store, &error))
+    }
+
     /// `seeding.plan`
     pub(crate) async fn plan(
         &mut self,

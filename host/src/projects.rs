@@ -3,7 +3,7 @@
 //! it. Starting reads none of them: thousands cost nothing until they are asked for.
 
 mod loaded;
-mod page;
+pub(crate) mod page;
 mod slot;
 
 use std::fmt::Write as _;

@@ -5,6 +5,7 @@ pub(crate) mod args;
 mod concurrency;
 mod gate;
 mod ledger;
+pub(crate) mod map;
 mod output;
 mod progress_file;
 mod runner;

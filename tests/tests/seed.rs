@@ -278,3 +278,191 @@ async fn a_signal_ends_a_run_that_can_go_on() -> Result<()> {
     assert_eq!(site.sample.requests().len(), needed, "nothing was made twice");
     Ok(())
 }
+
+#[tokio::test]
+async fn what_is_stored_can_be_seen() -> Result<()> {
+    let site = site()?;
+    let dry = seed(&site, "--seed=west -n").await?;
+    assert!(dry.stdout.contains("level 2:\n    ░"), "{}", dry.stdout);
+    assert_eq!(seed(&site, "--seed=west -q").await?.code, 0);
+    let asked = site.sample.requests().len();
+    let page = seed(&site, "--seed=world,west --map stored.html").await?;
+    assert_eq!(page.code, 0, "{}", page.stderr);
+    assert!(
+        page.stdout
+            .contains("  level 2: 8 of 16 tiles are stored\n  level 3: 0 of 64"),
+        "{}",
+        page.stdout
+    );
+    let html = std::fs::read_to_string(site.folder().join("stored.html"))?;
+    assert!(
+        html.contains("<h2>seed west: map_cache on GLOBAL_WEBMERCATOR</h2>"),
+        "{html}"
+    );
+    assert_eq!(seed(&site, "--seed=world --map stored.png -q").await?.code, 0);
+    let picture = image::open(site.folder().join("stored.png"))?;
+    assert_eq!(picture.width(), 4 * 136 + 8, "four levels side by side");
+    let wrong = seed(&site, "--seed=world --map stored.gif").await?;
+    assert!(
+        wrong.code != 0 && wrong.stderr.contains("ends in `.png` or `.html`"),
+        "{}",
+        wrong.stderr
+    );
+    assert_eq!(site.sample.requests().len(), asked, "nobody is asked for that");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_cache_that_is_worked_on_is_waited_for() -> Result<()> {
+    let site = site()?;
+    site.sample.fault(Fault {
+        hold: true,
+        ..Fault::default()
+    });
+    let start_one = || {
+        start(
+            site.folder(),
+            "seed -s seed.yaml --seed=world --use-cache-lock --progress-file P -q".split(' '),
+        )
+    };
+    let first = start_one()?;
+    site.sample.requested(1, PATIENCE).await?;
+    let second = start(
+        site.folder(),
+        "seed -s seed.yaml --seed=world --use-cache-lock -q".split(' '),
+    )?;
+    // while the first one works, time passes without a request of the second
+    let deadline = Instant::now() + Duration::from_millis(1500);
+    while Instant::now() < deadline {
+        assert!(site.sample.requests().len() <= 2, "two pieces of the first one");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    site.sample.reset();
+    site.sample.release();
+    let (first, second) = (finish(first).await?, finish(second).await?);
+    assert_eq!((first.code, second.code), (0, 0), "{}\n{}", first.stderr, second.stderr);
+    assert_eq!(tiles(&site).len(), 85);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_run_that_is_too_early_does_nothing() -> Result<()> {
+    let site = site()?;
+    let arguments = "--seed=world --reseed-file last --reseed-interval 1d -q";
+    assert_eq!(seed(&site, arguments).await?.code, 0);
+    let file = site.folder().join("last");
+    let began = std::fs::metadata(&file)?.modified()?;
+    assert!(
+        began.elapsed()? < Duration::from_hours(1),
+        "its time is the start of the run"
+    );
+    let tile = site.cache_folder().join("map_cache_EPSG3857/0/0/0.png");
+    std::fs::remove_file(&tile)?;
+    assert_eq!(seed(&site, arguments).await?.code, 0);
+    assert!(!tile.exists(), "too early");
+    make_old(&file)?;
+    assert_eq!(seed(&site, arguments).await?.code, 0);
+    assert!(tile.exists());
+    assert!(std::fs::metadata(&file)?.modified()? >= began);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_run_ends_when_its_time_is_up() -> Result<()> {
+    let site = site()?;
+    site.sample.fault(Fault {
+        latency_ms: 100,
+        ..Fault::default()
+    });
+    let ended = seed(&site, "--seed=deep --duration 2s -q").await?;
+    assert_eq!(ended.code, 3, "{}", ended.stderr);
+    let asked = site.sample.requests().len();
+    assert!((1..342).contains(&asked), "{asked}");
+    site.sample.reset();
+    let done = seed(&site, "--seed=deep --continue -q").await?;
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    assert_eq!(site.sample.requests().len(), 342 - asked, "nothing was made twice");
+    Ok(())
+}
+
+#[tokio::test]
+async fn more_pieces_at_once_where_that_helps() -> Result<()> {
+    let site = site()?;
+    site.sample.fault(Fault {
+        latency_ms: 100,
+        ..Fault::default()
+    });
+    let done = seed(&site, "--seed=deep -c auto -q").await?;
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    assert_eq!(site.sample.requests().len(), 342);
+    Ok(())
+}
+
+/// One of twenty requests fails, one hangs, and the server asks for pauses, all at once.
+#[tokio::test]
+async fn a_bad_source_ends_in_an_exact_list_that_completes_the_cache() -> Result<()> {
+    let site = site()?;
+    // columns of meta tiles of level 5, of which there are 16 by 16
+    let edge = |column: u32| f64::from(column) * 2_504_688.542_848_654 - 20_037_508.342_789_244;
+    let fault = |column: u32, fault: Fault| {
+        let matching = format!("bbox={}.", edge(column).trunc());
+        site.sample.fault(Fault { matching, ..fault });
+    };
+    site.sample.fault(Fault {
+        times: Some(2),
+        status: Some(429),
+        retry_after: Some(1),
+        ..Fault::default()
+    });
+    fault(
+        5,
+        Fault {
+            status: Some(500),
+            ..Fault::default()
+        },
+    );
+    fault(
+        11,
+        Fault {
+            times: Some(1),
+            hold: true,
+            ..Fault::default()
+        },
+    );
+    let began = Instant::now();
+    let bounds = "-c 8 --rate 100/s --max-retries 1 --retry-wait 100ms";
+    let done = seed(&site, &format!("--seed=deep -q --failed-file failed.txt {bounds}")).await?;
+    let (asked, elapsed) = (site.sample.requests(), began.elapsed());
+    assert_eq!(done.code, 4, "{}", done.stderr);
+    let list = std::fs::read_to_string(site.folder().join("failed.txt"))?;
+    let failed: BTreeSet<&str> = list.lines().filter_map(|line| line.split('\t').next()).collect();
+    let mut missing = BTreeSet::new();
+    for (x, y) in (0..16).flat_map(|x| (0..16).map(move |y| (2 * x, 2 * y))) {
+        let tile = format!("map_cache_EPSG3857/5/{x}/{y}.png");
+        if !site.cache_folder().join(tile).exists() {
+            missing.insert(format!("5/{x}/{y}"));
+        }
+    }
+    assert!(!failed.is_empty());
+    assert!(
+        failed.iter().all(|id| missing.contains(*id) || !id.starts_with("5/")),
+        "{failed:?}\n{missing:?}"
+    );
+    assert_eq!(
+        missing.iter().map(String::as_str).collect::<BTreeSet<_>>(),
+        failed.iter().copied().filter(|id| id.starts_with("5/")).collect(),
+        "the list is exact"
+    );
+    assert!(
+        elapsed >= Duration::from_millis(10) * (asked.len() as u32 - 1),
+        "the rate is kept"
+    );
+
+    site.sample.reset();
+    site.sample.release();
+    let done = seed(&site, "--seed=deep -q --tiles-file failed.txt").await?;
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    assert_eq!(site.sample.requests().len(), failed.len(), "nothing else is asked for");
+    assert_eq!(tiles(&site).len(), 1365);
+    Ok(())
+}

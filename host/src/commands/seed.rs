@@ -23,6 +23,7 @@ use crate::engine::{self, EngineLimits};
 use crate::instance::Guests;
 use crate::outbound::{Outbound, OutboundLimits};
 use crate::seed::args::SeedArgs;
+use crate::seed::map::{self, TaskMap};
 use crate::seed::{
     Concurrency, Ended, Output, Pieces, ProgressFile, Rates, Retries, Runner, Style, Task, Turnstile, estimate_text,
     listed,
@@ -179,6 +180,22 @@ async fn run(args: &SeedArgs, runner: &Runner, mut progress: ProgressFile) -> Re
         }
         None => true,
     });
+    if let Some(path) = &args.map {
+        let mut maps = Vec::new();
+        for task in &tasks {
+            maps.push(runner.look(task).await?);
+        }
+        map::write(path, &maps)?;
+        for TaskMap { title, levels } in &maps {
+            output.note(title);
+            for (level, picture) in levels {
+                output.note(&format!("  level {level}: {}", map::counts(picture)));
+            }
+        }
+        if !args.dry_run {
+            return Ok(ExitCode::SUCCESS);
+        }
+    }
     let list = match &args.tiles_file {
         Some(path) => Some(fs::read_to_string(path).with_context(|| format!("failed to read `{}`", path.display()))?),
         None => None,
@@ -221,6 +238,9 @@ async fn work(
         }
         if args.dry_run && task.is_seed() {
             describe(runner, &task, output).await?;
+            if let Some((level, picture)) = runner.look(&task).await?.levels.last() {
+                output.note(&format!("  level {level}:\n{}", map::small(picture).trim_end()));
+            }
             continue;
         }
         let checkpoint = progress.task(&task.key());

@@ -10,7 +10,7 @@ use wasmtime_wasi_http::WasiHttpHooks as _;
 
 use super::{Origin, OriginKey, Outbound, OutboundLimits, Outgoing};
 
-const TIMEOUT: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_mins(1);
 /// Capabilities of the largest services have some 50 MB.
 const MAX_DOCUMENT: u64 = 256 << 20;
 const MAX_REDIRECTS: u32 = 5;

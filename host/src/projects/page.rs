@@ -44,7 +44,8 @@ pub(super) fn broken(name: &str) -> String {
     page("Errors in the configuration", &main)
 }
 
-fn page(title: &str, main: &str) -> String {
+/// A page of ours; `main` is HTML.
+pub(crate) fn page(title: &str, main: &str) -> String {
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
@@ -54,7 +55,8 @@ fn page(title: &str, main: &str) -> String {
     )
 }
 
-fn escape(text: &str) -> String {
+/// A text as it stands in HTML.
+pub(crate) fn escape(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")

@@ -20,6 +20,7 @@ Exit codes: 0 done; 1 unknown task, or nothing could be started; 2 the configura
 Examples:
   mapproxy seed -f mapproxy.yaml -s seed.yaml                 all tasks
   mapproxy seed -s seed.yaml --summary                        what would be done, and how many tiles that are
+  mapproxy seed -s seed.yaml --map stored.html                what of each level is stored, and how old it is
   mapproxy seed -s seed.yaml --seed=berlin --cleanup=ALL      one seed and all cleanups
   mapproxy seed -s seed.yaml -c auto --rate 10/s --continue   as fast as the source bears, from where it was interrupted
   mapproxy seed -s seed.yaml --failed-file failed.txt         a list of what failed ...
@@ -41,7 +42,7 @@ pub(crate) struct SeedArgs {
     #[arg(short, long, value_name = "N", default_value = "2")]
     pub(crate) concurrency: Concurrency,
 
-    /// Change nothing: count what would be made, list what would be removed.
+    /// Change nothing: count and draw what would be made, list what would be removed.
     #[arg(short = 'n', long)]
     pub(crate) dry_run: bool,
 
@@ -52,6 +53,10 @@ pub(crate) struct SeedArgs {
     /// Only make tiles again that are stored already (and old, see `refresh_before`).
     #[arg(long)]
     pub(crate) skip_uncached: bool,
+
+    /// Draw what of each level is stored, and how old it is, into this file (`.png`, `.html`), and end.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) map: Option<PathBuf>,
 
     /// Print the tasks with the number of their tiles, and end.
     #[arg(long)]

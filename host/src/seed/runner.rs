@@ -13,11 +13,12 @@ use tracing::debug;
 use super::concurrency::{Concurrency, Window};
 use super::gate::{PieceGate, Seen, Turnstile};
 use super::ledger::{BatchNumber, Checkpoint, Ledger};
+use super::map::TaskMap;
 use super::output::Output;
 use super::task::{Failed, Task};
 use crate::app::App;
-use crate::bindings::seeding::{Batch, Failure, Options, Report};
-use crate::instance::Guests;
+use crate::bindings::seeding::{Batch, Estimate, Failure, Options, Report};
+use crate::instance::{Guests, Worker};
 use crate::outbound::OriginKey;
 
 /// Pieces that are planned at once.
@@ -128,26 +129,33 @@ impl Default for Pieces {
 impl Runner {
     /// The tasks of the application.
     pub(crate) async fn tasks(&self) -> Result<Vec<Task>> {
-        let mut worker = self
-            .guests
-            .worker(&self.app, PieceGate::new(Arc::clone(&self.turnstile)))
-            .await?;
-        match worker.tasks().await? {
+        match self.worker().await?.tasks().await? {
             Ok(tasks) => Ok((0..).zip(tasks).map(|(number, info)| Task { number, info }).collect()),
             Err(reason) => bail!("{reason}"),
         }
     }
 
     /// Counts a task.
-    pub(crate) async fn count(&self, task: &Task) -> Result<crate::bindings::seeding::Estimate> {
-        let mut worker = self
-            .guests
-            .worker(&self.app, PieceGate::new(Arc::clone(&self.turnstile)))
-            .await?;
-        match worker.count(task.number, self.options).await? {
-            Ok(estimate) => Ok(estimate),
-            Err(Failure::Again(reason) | Failure::Busy(reason) | Failure::Permanent(reason)) => bail!("{reason}"),
+    pub(crate) async fn count(&self, task: &Task) -> Result<Estimate> {
+        done(self.worker().await?.count(task.number, self.options).await?)
+    }
+
+    /// Looks at all levels of a task.
+    pub(crate) async fn look(&self, task: &Task) -> Result<TaskMap> {
+        let mut levels = Vec::new();
+        for level in &task.info.levels {
+            let picture = self.worker().await?.look(task.number, self.options, *level).await?;
+            levels.push((*level, done(picture)?));
         }
+        Ok(TaskMap {
+            title: task.title(),
+            levels,
+        })
+    }
+
+    async fn worker(&self) -> Result<Worker, crate::instance::Failure> {
+        let gate = PieceGate::new(Arc::clone(&self.turnstile));
+        self.guests.worker(&self.app, gate).await
     }
 
     /// Works a task off; `save` gets its state every second and at the end.
@@ -422,6 +430,13 @@ async fn next_batch(planner: &mut Option<JoinHandle<Result<Batch, Failure>>>) ->
     let batch = handle.await;
     *planner = None;
     batch.unwrap_or_else(|error| Err(again(error)))
+}
+
+fn done<T>(result: Result<T, Failure>) -> Result<T> {
+    match result {
+        Ok(done) => Ok(done),
+        Err(Failure::Again(reason) | Failure::Busy(reason) | Failure::Permanent(reason)) => bail!("{reason}"),
+    }
 }
 
 fn again(error: impl std::fmt::Display) -> Failure {

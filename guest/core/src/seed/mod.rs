@@ -8,6 +8,7 @@ mod count;
 mod describe;
 #[cfg(test)]
 mod fixture;
+mod picture;
 #[cfg(test)]
 mod tests;
 mod walk;
@@ -16,6 +17,7 @@ use std::rc::Rc;
 
 pub use count::Estimate;
 pub use describe::TaskInfo;
+pub use picture::{Cell, Picture};
 pub use walk::{CursorError, Walk, Walked};
 
 use crate::assemble::Assembly;

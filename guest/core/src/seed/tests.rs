@@ -236,3 +236,25 @@ fn tiles_are_counted_beforehand() {
     let west = world.seeder.estimate(world.number("west"), 0).unwrap();
     assert_eq!(west.levels, [(2, 1, 4)]);
 }
+
+#[test]
+fn a_picture_shows_what_is_stored() {
+    use super::Cell::{Day, Missing, Outside};
+    let world = world();
+    let picture = |task: u32, level: u32| world.seeder.picture(task, &world.options, level).unwrap();
+    let before = picture(1, 2);
+    assert_eq!(
+        (before.columns, before.cells.clone(), before.complete),
+        (2, vec![Missing, Outside], true)
+    );
+    assert_eq!((before.looked_at, before.stored), (4, 0));
+    world.seeder.run(1, &world.options, "2/0/0").unwrap();
+    let after = picture(1, 2);
+    assert_eq!((after.cells, after.stored), (vec![Day, Outside], 4));
+    assert_eq!(picture(0, 2).cells, [Day, Missing]);
+    assert_eq!(picture(0, 99).cells, []);
+    assert!(matches!(
+        world.seeder.picture(2, &world.options, 0),
+        Err(Failure::Final(_))
+    ));
+}

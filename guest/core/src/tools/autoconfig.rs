@@ -89,8 +89,8 @@ fn make(query: &AutoconfigQuery, files: &Files, grids: &[GridInfo]) -> Result<Ou
     let part = |name: &str| config_changes.get(name).unwrap_or(&Value::Null);
     // Each step builds on the one before as the user has changed it: other reference systems, other caches.
     let mut sources = Sources::of(&capabilities);
-    overwrite_map(&mut sources.sources, part("sources"));
-    let mut caches = caches(&sources.sources, grids);
+    overwrite_map(&mut sources.made, part("sources"));
+    let mut caches = caches(&sources.made, grids);
     overwrite_map(&mut caches, part("caches"));
     let tasks = tasks(&caches);
     let layers = layer(&capabilities.root, &caches);
@@ -105,7 +105,7 @@ fn make(query: &AutoconfigQuery, files: &Files, grids: &[GridInfo]) -> Result<Ou
     );
     config.insert(text("layers"), Value::Sequence(layers.into_iter().collect()));
     config.insert(text("caches"), Value::Mapping(caches));
-    config.insert(text("sources"), Value::Mapping(sources.sources));
+    config.insert(text("sources"), Value::Mapping(sources.made));
     let mut config = Value::Mapping(config);
     let mut seed = tasks;
     overwrite(&mut config, &config_changes);
@@ -176,7 +176,7 @@ fn layer(offered: &OfferedLayer, caches: &Mapping) -> Option<Value> {
 struct Sources {
     url: String,
     newer: bool,
-    sources: Mapping,
+    made: Mapping,
     notes: Vec<String>,
 }
 
@@ -185,7 +185,7 @@ impl Sources {
         let mut sources = Self {
             url: capabilities.url.clone().unwrap_or_default(),
             newer: capabilities.version == "1.3.0",
-            sources: Mapping::new(),
+            made: Mapping::new(),
             notes: Vec::new(),
         };
         sources.add(&capabilities.root);
@@ -195,13 +195,13 @@ impl Sources {
     fn add(&mut self, offered: &OfferedLayer) {
         if let Some(layer) = &offered.name {
             let name = source_name(layer);
-            if self.sources.contains_key(&name) {
+            if self.made.contains_key(&name) {
                 self.notes.push(format!(
                     "the service offers `{layer}` more than once; these layers have one source"
                 ));
             } else {
                 let source = self.source(layer, offered);
-                self.sources.insert(text(&name), source);
+                self.made.insert(text(&name), source);
             }
         }
         for inner in &offered.layers {

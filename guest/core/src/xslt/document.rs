@@ -26,10 +26,9 @@ impl Document {
         };
         let mut tree = Tree::default();
         let root = tree.parse(&text)?;
-        let elements = tree.get(root).children.iter().copied();
+        let mut elements = tree.get(root).children.iter().copied();
         let top = elements
-            .filter(|id| matches!(tree.get(*id).kind, Kind::Element(_)))
-            .next()
+            .find(|id| matches!(tree.get(*id).kind, Kind::Element(_)))
             .unwrap_or(root);
         Ok(Self { tree, top })
     }
@@ -51,13 +50,11 @@ impl<'a> Element<'a> {
 
     /// The value of an attribute, in whatever namespace.
     pub fn attribute(&self, local: &str) -> Option<&'a str> {
-        let attributes = self.tree.get(self.id).attributes.iter();
-        attributes
-            .filter_map(|id| match &self.tree.get(*id).kind {
-                Kind::Attribute(name, value) if &*name.local == local => Some(value.as_str()),
-                _ => None,
-            })
-            .next()
+        let mut attributes = self.tree.get(self.id).attributes.iter();
+        attributes.find_map(|id| match &self.tree.get(*id).kind {
+            Kind::Attribute(name, value) if &*name.local == local => Some(value.as_str()),
+            _ => None,
+        })
     }
 
     /// The elements directly in it that have this name.

@@ -1,5 +1,5 @@
-//! Tiles of a directory (`z/x/y.ext`) into one file: MBTiles 1.3, an SQLite database. Tables, index and rows are those
-//! of MapProxy's `mbtiles` caches.
+//! Tiles of a directory (`z/x/y.ext`) into one file: `MBTiles` 1.3, a database of `SQLite`. Tables, index and rows are
+//! those of MapProxy's `mbtiles` caches.
 
 use std::fs;
 use std::path::Path;

@@ -1,0 +1,253 @@
+//! `mapproxy seed --map`: what of each level is stored, as a picture in a file (PNG or HTML), and small in the terminal.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io::BufWriter;
+use std::path::Path;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::bindings::seeding::{Cell, Picture};
+use crate::projects::page;
+
+/// A task with a picture of each of its levels.
+#[derive(Debug)]
+pub(crate) struct TaskMap {
+    pub(crate) title: String,
+    pub(crate) levels: Vec<(u32, Picture)>,
+}
+
+/// Cells with their colours and what they mean.
+const LEGEND: [(Cell, [u8; 3], &str); 8] = [
+    (Cell::Outside, [0xe4, 0xe4, 0xe4], "not of the task"),
+    (Cell::Missing, [0xff, 0xff, 0xff], "not stored"),
+    (Cell::Partly, [0xf2, 0xc1, 0x4e], "partly stored"),
+    (Cell::Day, [0x0b, 0x5d, 0x1e], "stored, less than a day old"),
+    (Cell::Week, [0x2e, 0x8b, 0x57], "less than a week"),
+    (Cell::Month, [0x6f, 0xbf, 0x73], "less than a month"),
+    (Cell::Year, [0xb9, 0xd7, 0xa0], "less than a year"),
+    (Cell::Older, [0xc0, 0x84, 0x57], "older"),
+];
+/// Width and height of a level in a PNG, and what lies between two of them; pixels.
+const BOX: usize = 128;
+const GAP: usize = 8;
+/// Columns of the picture in the terminal.
+const SMALL: usize = 48;
+
+/// Place in [`LEGEND`].
+fn index(cell: Cell) -> u8 {
+    let place = LEGEND.iter().position(|(known, ..)| *known == cell);
+    place.map_or(0, |place| place as u8)
+}
+
+/// Writes a file of the kind its name says.
+pub(crate) fn write(path: &Path, maps: &[TaskMap]) -> Result<()> {
+    let extension = path.extension().and_then(|extension| extension.to_str());
+    let written = match extension.map(str::to_ascii_lowercase).as_deref() {
+        Some("png") => png(path, maps),
+        Some("html" | "htm") => Ok(fs::write(path, html(maps))?),
+        _ => bail!(
+            "`{}` is no map; expected a name that ends in `.png` or `.html`",
+            path.display()
+        ),
+    };
+    written.with_context(|| format!("failed to write `{}`", path.display()))
+}
+
+/// Tasks from top to bottom, their levels from left to right.
+fn png(path: &Path, maps: &[TaskMap]) -> Result<()> {
+    let most = maps.iter().map(|map| map.levels.len()).max().unwrap_or(0);
+    if most == 0 {
+        bail!("no task has levels");
+    }
+    let (width, height) = (most * (BOX + GAP) + GAP, maps.len() * (BOX + GAP) + GAP);
+    let background = LEGEND.len() as u8;
+    let mut pixels = vec![background; width * height];
+    for (row, map) in maps.iter().enumerate() {
+        for (column, (_, picture)) in map.levels.iter().enumerate() {
+            let (left, top) = (GAP + column * (BOX + GAP), GAP + row * (BOX + GAP));
+            let (columns, rows) = shape(picture);
+            if columns == 0 || rows == 0 {
+                continue;
+            }
+            let scale = (BOX / columns.max(rows)).max(1);
+            for y in 0..(rows * scale).min(BOX) {
+                for x in 0..(columns * scale).min(BOX) {
+                    let cell = picture.cells.get(y / scale * columns + x / scale);
+                    let pixel = pixels.get_mut((top + y) * width + left + x);
+                    if let (Some(cell), Some(pixel)) = (cell, pixel) {
+                        *pixel = index(*cell);
+                    }
+                }
+            }
+        }
+    }
+    let mut palette: Vec<u8> = LEGEND.iter().flat_map(|(_, colour, _)| *colour).collect();
+    palette.extend([0x60, 0x68, 0x70]);
+    let file = BufWriter::new(fs::File::create(path)?);
+    let mut encoder = png::Encoder::new(file, u32::try_from(width)?, u32::try_from(height)?);
+    encoder.set_color(png::ColorType::Indexed);
+    encoder.set_depth(png::BitDepth::Eight);
+    encoder.set_palette(palette);
+    let mut writer = encoder.write_header()?;
+    writer.write_image_data(&pixels)?;
+    Ok(writer.finish()?)
+}
+
+fn shape(picture: &Picture) -> (usize, usize) {
+    let columns = picture.columns as usize;
+    let rows = picture.cells.len().checked_div(columns).unwrap_or(0);
+    (columns, rows)
+}
+
+fn hex([red, green, blue]: [u8; 3]) -> String {
+    format!("#{red:02x}{green:02x}{blue:02x}")
+}
+
+fn html(maps: &[TaskMap]) -> String {
+    let mut main = String::from("<h1>What is stored</h1>\n<p>");
+    for (_, colour, meaning) in LEGEND {
+        // Writing to a String does not fail, here and below.
+        let _ = write!(
+            main,
+            "<span style=\"white-space:nowrap\"><svg width=\"12\" height=\"12\"><rect width=\"12\" height=\"12\" \
+             fill=\"{}\" stroke=\"#888\"/></svg> {meaning}</span>&ensp;",
+            hex(colour)
+        );
+    }
+    main.push_str("</p>\n");
+    for map in maps {
+        let _ = write!(
+            main,
+            "<h2>{}</h2>\n<div style=\"display:flex;flex-wrap:wrap;gap:1em\">\n",
+            page::escape(&map.title)
+        );
+        for (level, picture) in &map.levels {
+            let (columns, rows) = shape(picture);
+            let _ = write!(
+                main,
+                "<figure style=\"margin:0\"><svg viewBox=\"0 0 {columns} {rows}\" width=\"192\" \
+                 shape-rendering=\"crispEdges\" style=\"border:1px solid #888\">"
+            );
+            rectangles(&mut main, picture, columns);
+            let _ = writeln!(
+                main,
+                "</svg><figcaption>level {level}: {}</figcaption></figure>",
+                counts(picture)
+            );
+        }
+        main.push_str("</div>\n");
+    }
+    page::page("What is stored", &main)
+}
+
+/// One for each run of equal cells in a row.
+fn rectangles(svg: &mut String, picture: &Picture, columns: usize) {
+    for (y, row) in picture.cells.chunks(columns.max(1)).enumerate() {
+        let mut x = 0;
+        for run in row.chunk_by(|a, b| a == b) {
+            if let Some(cell) = run.first() {
+                let colour = LEGEND
+                    .get(usize::from(index(*cell)))
+                    .map_or([0; 3], |(_, colour, _)| *colour);
+                let _ = write!(
+                    svg,
+                    "<rect x=\"{x}\" y=\"{y}\" width=\"{}\" height=\"1\" fill=\"{}\"/>",
+                    run.len(),
+                    hex(colour)
+                );
+            }
+            x += run.len();
+        }
+    }
+}
+
+/// `16 of 64 tiles`
+pub(crate) fn counts(picture: &Picture) -> String {
+    let looked_at = if picture.complete { "" } else { " that were looked at" };
+    format!(
+        "{} of {} tiles{looked_at} are stored",
+        picture.stored, picture.looked_at
+    )
+}
+
+/// The picture in characters, for a terminal.
+pub(crate) fn small(picture: &Picture) -> String {
+    let (columns, rows) = shape(picture);
+    // characters are about twice as high as they are wide
+    let step = columns.div_ceil(SMALL).max(1);
+    let wide = if columns * 2 <= SMALL { 2 } else { 1 };
+    let down = step * 2 / wide;
+    let mut text = String::new();
+    for y in (0..rows).step_by(down.max(1)) {
+        text.push_str("    ");
+        for x in (0..columns).step_by(step) {
+            let sign = match picture.cells.get(y * columns + x) {
+                None | Some(Cell::Outside) => '·',
+                Some(Cell::Missing) => '░',
+                Some(Cell::Partly) => '▒',
+                Some(_) => '█',
+            };
+            text.extend(std::iter::repeat_n(sign, wide));
+        }
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map() -> TaskMap {
+        let picture = Picture {
+            columns: 2,
+            cells: vec![Cell::Outside, Cell::Day, Cell::Missing, Cell::Partly],
+            looked_at: 12,
+            stored: 5,
+            complete: true,
+        };
+        TaskMap {
+            title: "seed <a>".to_owned(),
+            levels: vec![(3, picture)],
+        }
+    }
+
+    #[test]
+    fn every_cell_has_its_colour() {
+        for (place, (cell, ..)) in LEGEND.iter().enumerate() {
+            assert_eq!(usize::from(index(*cell)), place);
+        }
+    }
+
+    #[test]
+    fn pages_name_levels_and_escape_titles() {
+        let page = html(&[map()]);
+        assert!(page.contains("<h2>seed &lt;a&gt;</h2>"), "{page}");
+        assert!(page.contains("level 3: 5 of 12 tiles are stored"), "{page}");
+        assert!(
+            page.contains("<rect x=\"1\" y=\"0\" width=\"1\" height=\"1\" fill=\"#0b5d1e\"/>"),
+            "{page}"
+        );
+    }
+
+    #[test]
+    fn terminals_get_characters() {
+        assert_eq!(small(&map().levels[0].1), "    ··██\n    ░░▒▒\n");
+    }
+
+    #[test]
+    fn pictures_can_be_read() {
+        let path = std::env::temp_dir().join(format!("mapproxy-map-{}.png", std::process::id()));
+        write(&path, &[map(), map()]).unwrap();
+        let decoder = png::Decoder::new(std::io::BufReader::new(fs::File::open(&path).unwrap()));
+        let mut reader = decoder.read_info().unwrap();
+        let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
+        let info = reader.next_frame(&mut pixels).unwrap();
+        assert_eq!((info.width, info.height), (144, 280));
+        let at = |x: usize, y: usize| pixels[y * 144 + x];
+        assert_eq!((at(0, 0), at(8, 8), at(80, 8), at(8, 80), at(80, 80)), (8, 0, 3, 1, 2));
+        fs::remove_file(&path).unwrap();
+        assert!(write(Path::new("map.gif"), &[map()]).is_err());
+    }
+}
