@@ -69,11 +69,16 @@ lint: demo target ## formatting and clippy, native and wasm, warnings are errors
 	cargo clippy --all-targets -- -D warnings
 	cargo clippy -p mapproxy-guest -p mapproxy-hostile --target wasm32-wasip2 -- -D warnings
 
-fuzz: ## send nonsense to the FastCGI decoder for FUZZ_SECONDS (60)
+fuzz_targets := fastcgi requests capabilities images coverages
+# what each starts from, beside fuzz/seeds
+fuzz_seeds_images := guest/core/src/image/golden
+fuzz_seeds_coverages := guest/core/testdata/coverage guest/core/testdata/config/parts
+
+fuzz: ## send nonsense to each of TARGETS (all) for FUZZ_SECONDS (60)
 	@rustup run nightly rustc --version > /dev/null 2>&1 || rustup toolchain install nightly --profile minimal
 	@command -v cargo-fuzz > /dev/null || cargo install cargo-fuzz --locked
-	@mkdir -p fuzz/corpus/fastcgi
-	cargo +nightly fuzz run fastcgi fuzz/corpus/fastcgi fuzz/seeds/fastcgi -- -max_len=8192 -max_total_time=$(or $(FUZZ_SECONDS),60)
+	$(foreach name,$(or $(TARGETS),$(fuzz_targets)),mkdir -p fuzz/corpus/$(name) && cargo +nightly fuzz run $(name) fuzz/corpus/$(name) \
+		$(wildcard fuzz/seeds/$(name)) $(fuzz_seeds_$(name)) -- -max_len=8192 -max_total_time=$(or $(FUZZ_SECONDS),60) &&) true
 
 differential: component demo ## compare with MapProxy: CORPUS=directory of configurations, REQUESTS=2000, MOST=20
 	@$(call with_tool,python3,python3)

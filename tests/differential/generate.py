@@ -8,7 +8,7 @@ from pyproj import Transformer
 from pyproj.exceptions import ProjError
 
 VERSIONS = ['1.0.0', '1.1.0', '1.1.1', '1.1.1', '1.3.0', '1.3.0']
-SIZES = [(256, 256), (300, 200), (128, 256), (512, 512), (1, 1), (400, 7)]
+SIZES = [(256, 256), (300, 200), (128, 256), (512, 512), (1, 1), (400, 40)]
 NONSENSE = ['', '0', '-1', '1.5', 'NaN', '1e309', '99999999999', 'nothing', '%3Ci%3E', '..%2F..%2Fetc', '%0D%0AX:1', '%FF',
             '1,2,3,4', 'EPSG:1', ',', 'image/nothing']
 INFO = ['text/plain', 'text/html', 'text/xml', 'application/json', 'application/vnd.ogc.gml']

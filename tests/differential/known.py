@@ -15,6 +15,7 @@ WMS_100 = 'pictures of errors have a media type in WMS 1.0.0 too'
 STATE = 'what an earlier request asked for does not change which versions of the WMS are spoken'
 TILE_SETS = 'tile sets of WMS-C name a reference system that the WMS knows, not `OSGEO:41001`'
 POLES = 'beyond the poles is nothing'
+EDGE = 'a tile of which only a part lies on its layer is drawn; MapProxy asks its source for a box with exchanged sides, or leaves it out of KML'
 VERSION = 'a version that is no version is one that was not said'
 
 
@@ -50,6 +51,14 @@ def reason(kind, target, aspect, detail, theirs, ours):
     if b'missing parameters [&#39;version' in ours[2] or aspect == 'document' and re.fullmatch(
             r'-ServiceExceptionReport version=(\S+) \| \+ServiceExceptionReport version=(\S+)', detail):
         return STATE
+    if aspect == 'type' and detail.endswith(' / image/png') and any(name == 'wmtver' for name, _ in params):
+        return STATE
+    if aspect == 'document' and re.fullmatch(r'\+\s+Abstract  .*', detail):
+        return TITLE
+    if aspect == 'status' and detail == '500 / 200' and 'tile' in kind and b'HTTP Error' in theirs[2]:
+        return EDGE
+    if 'kml' in kind and aspect == 'document' and not re.search(r'(^|\| )-', re.sub(r'-\s+(north|south|east|west)', '', detail)):
+        return EDGE
     if 'tiled' in dict(params) and 'OSGEO:41001' in detail:
         return TILE_SETS
     if aspect in ('pixels', 'opacity') and beyond_the_poles(dict(params)):

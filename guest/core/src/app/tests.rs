@@ -811,6 +811,13 @@ fn kml_documents_show_the_four_tiles_below() {
             .status,
         304
     );
+    // the topmost tile reaches further than the pole, which is where its place ends
+    let topmost = String::from_utf8(server.get("/kml/multi").body).unwrap();
+    assert!(
+        topmost.contains("<north>90.000000</north><south>-90.000000</south><east>180.000000</east>"),
+        "{topmost}"
+    );
+    assert!(!topmost.contains("270"), "{topmost}");
     // the last level has nothing below it
     let last = server.get("/kml/roads/19/1/1.kml");
     assert_eq!(

@@ -123,7 +123,8 @@ fn document<'a>(
     let (tile_width, _) = grid.tile_size();
     Ok(Document {
         name: &layer.name,
-        bbox: lat_lon(grid.srs(), parent)?,
+        // the topmost tile of GLOBAL_GEODETIC reaches as far north as it is wide; KML ends at the pole
+        bbox: lat_lon(grid.srs(), grid.limited_tile_bbox(coord))?,
         tiles,
         layer_url: format!("{}/kml/{}", context.script_url(), layer_path(addressing, layer)),
         format: &layer.format,

@@ -37,7 +37,8 @@ enum Service {
 
 impl Service {
     fn of(params: &QueryParams) -> Self {
-        match params.get("service").map(str::to_ascii_lowercase).as_deref() {
+        let named = params.get("service").filter(|name| !name.is_empty());
+        match named.map(str::to_ascii_lowercase).as_deref() {
             Some("wms") => Self::Wms,
             Some("wmts") => Self::Wmts,
             Some(_) => Self::Unknown,
@@ -77,7 +78,8 @@ mod tests {
         check("request=GetMap", Service::Wms);
         check("request=getmap", Service::Missing);
         check("", Service::Missing);
-        check("service=", Service::Unknown);
+        check("service=", Service::Missing);
+        check("service=&request=GetMap", Service::Wms);
         check("service=wfs&request=GetMap", Service::Unknown);
     }
 

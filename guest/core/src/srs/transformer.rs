@@ -122,10 +122,15 @@ impl Transformer {
             points.fill((f64::INFINITY, f64::INFINITY));
             return;
         };
+        // Mercator puts the poles infinitely far away; PROJ's rounding makes that very far, so that the world has a box.
+        let poles_are_far = from.is_latlong() && !to.is_latlong() && self.to.definition().is_cylindrical();
         for point in points {
             let (mut x, mut y) = *point;
             if from.is_latlong() {
                 (x, y) = (x.to_radians(), y.to_radians());
+            }
+            if poles_are_far && y.abs() <= FRAC_PI_2 + 1e-12 {
+                y = y.clamp(1e-9 - FRAC_PI_2, FRAC_PI_2 - 1e-9);
             }
             let mut moved = Point { x, y };
             let image = match transform(from, to, &mut moved) {
@@ -304,6 +309,18 @@ mod tests {
         check(-180.0, -MERCATOR_EXTENT);
         check(190.0, -18_924_313.434_856_508);
         check(-190.0, 18_924_313.434_856_508);
+    }
+
+    #[test]
+    fn the_world_has_a_box_in_every_mercator() {
+        for code in ["EPSG:3857", "EPSG:3395"] {
+            let bbox = srs("EPSG:4326").transform_bbox(&srs(code), BBox::new(-180.0, -90.0, 180.0, 90.0));
+            let bbox = bbox.unwrap();
+            assert!(
+                bbox.maxy > MERCATOR_EXTENT - 1.0 && bbox.miny < 1.0 - MERCATOR_EXTENT,
+                "{code}: {bbox:?}"
+            );
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! GetFeatureInfo: what is at a pixel of a map.
 
 use super::error::WmsRequestError;
-use super::map::GetMap;
+use super::map::{GetMap, check_styles};
 use super::version::{required_version_name, srs_name};
 use super::{Strictness, require};
 use crate::config::model::WmsVersion;
@@ -43,6 +43,7 @@ impl GetFeatureInfo {
         require(params, &required)?;
 
         let map = GetMap::read(params, version)?;
+        check_styles(params)?;
         let (x, y) = (
             params.get(x_name).unwrap_or_default(),
             params.get(y_name).unwrap_or_default(),

@@ -83,7 +83,7 @@ impl GetMap {
 }
 
 /// Every style must be a layer's default, however it is called.
-fn check_styles(params: &QueryParams) -> Result<(), WmsRequestError> {
+pub(super) fn check_styles(params: &QueryParams) -> Result<(), WmsRequestError> {
     let known = |style: &str| matches!(style, "" | "default" | "inspire_common:DEFAULT");
     if params.list("styles").into_iter().all(known) {
         Ok(())
