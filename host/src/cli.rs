@@ -237,6 +237,13 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "TIME", default_value = "120s", value_parser = parse_duration)]
     pub(crate) upstream_timeout: Duration,
 
+    /// The MapServer program (`mapserv`) for sources of type `mapserver`.
+    ///
+    /// It runs on this machine with the rights of this process, once for each request, with the map files that
+    /// configurations name and no others. Without it such sources do not answer.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) mapserver_binary: Option<PathBuf>,
+
     /// Idle connections kept for each upstream server.
     #[arg(long, value_name = "N", default_value_t = 32)]
     pub(crate) upstream_idle: usize,

@@ -8,6 +8,7 @@ mod admin;
 mod app;
 mod apps;
 mod bindings;
+mod bridge;
 mod cli;
 mod commands;
 mod component;

@@ -10,6 +10,7 @@ mod pool;
 mod tls;
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,12 +25,15 @@ use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 pub(crate) use self::document::fetch;
 pub(crate) use self::pool::Timeouts;
 use self::pool::Upstream;
+use crate::bridge::Bridge;
 use crate::request_span::{self, in_span};
 
 /// Settings and shared state of everything outbound.
 pub(crate) struct Outbound {
     limits: OutboundLimits,
     proxies: Matcher,
+    /// what answers for the map files of `mapserver` sources
+    bridge: Option<Arc<Bridge>>,
     roots: tls::SystemRoots,
 }
 
@@ -101,8 +105,18 @@ impl Outbound {
         Self {
             limits,
             proxies: Matcher::from_env(),
+            bridge: None,
             roots: tls::SystemRoots::default(),
         }
+    }
+
+    /// The same with MapServer, where there is one.
+    pub(crate) fn with_mapserver(self, binary: Option<&Path>) -> Result<Self> {
+        let bridge = binary.map(|binary| Bridge::new(binary, self.limits.read_timeout, self.limits.max_body));
+        Ok(Self {
+            bridge: bridge.transpose()?.map(Arc::new),
+            ..self
+        })
     }
 
     /// The upstreams of one application. Fails where a file of certificates cannot be used.

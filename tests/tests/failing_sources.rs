@@ -89,7 +89,8 @@ impl Upstream {
 fn treat(mut stream: TcpStream, way: &Way) {
     let mut request = Vec::new();
     let mut piece = [0; 4096];
-    while !request.windows(4).any(|window| window == b"\r\n\r\n") {
+    // a request, or the first record of TLS
+    while !request.windows(4).any(|window| window == b"\r\n\r\n") && request.first() != Some(&22) {
         match stream.read(&mut piece) {
             Ok(length) if length > 0 => request.extend_from_slice(&piece[..length]),
             _ => return,
@@ -130,6 +131,18 @@ fn picture() -> Vec<u8> {
 /// A picture that is well until its middle.
 fn cut(picture: &[u8]) -> Vec<u8> {
     picture[..picture.len() / 2].to_vec()
+}
+
+/// A picture whose head claims 65000 by 65000 pixels.
+fn bomb() -> Vec<u8> {
+    let mut bytes = picture();
+    // signature, length and name of the first chunk, width, height, five bytes, check sum (PNG, 11.2.2)
+    bytes[16..20].copy_from_slice(&65000_u32.to_be_bytes());
+    bytes[20..24].copy_from_slice(&65000_u32.to_be_bytes());
+    let mut sum = flate2::Crc::new();
+    sum.update(&bytes[12..29]);
+    bytes[29..33].copy_from_slice(&sum.sum().to_be_bytes());
+    bytes
 }
 
 fn ways() -> Vec<(&'static str, Way)> {
@@ -183,6 +196,7 @@ fn ways() -> Vec<(&'static str, Way)> {
             full("200 OK", "Content-Type: application/vnd.ogc.se_xml\r\n", exception),
         ),
         ("a truncated picture", full("200 OK", image, &cut(&good))),
+        ("a picture of 65000 by 65000 pixels", full("200 OK", image, &bomb())),
         ("a picture's head alone", full("200 OK", image, &good[..20])),
         (
             "a picture said to be text",
@@ -250,6 +264,31 @@ async fn every_way_to_fail_has_its_answer_and_leaves_nothing() -> Result<()> {
         );
     }
     assert_eq!(site.cached_files().len(), 2);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_server_that_speaks_no_tls_is_one_that_fails() -> Result<()> {
+    let upstream = Upstream::start()?;
+    let secure = CONFIGURATION.replace("http://SERVER", "https://SERVER");
+    let site = Site::new(&secure.replace("SERVER", &upstream.address))?;
+    let server = site.start().await?;
+    for (name, way) in [
+        ("HTTP", full("200 OK", "Content-Type: image/png\r\n", &picture())),
+        ("closed", Way::Answer(Vec::new())),
+        // fatal, handshake_failure (RFC 8446, 6)
+        ("an alert", Way::Answer(vec![21, 3, 3, 0, 2, 2, 40])),
+        ("half a record", Way::Silence(vec![22, 3, 3, 64])),
+    ] {
+        upstream.tell(way);
+        let map = server.get(MAP).await?;
+        assert_eq!(media_type(&map), "application/vnd.ogc.se_xml", "{name}: {}", text(&map));
+        for path in TILES {
+            let tile = server.get(path).await?;
+            assert_eq!(tile.status(), 500, "{name}: {path}: {}", text(&tile));
+        }
+        assert!(site.cached_files().is_empty(), "{name}");
+    }
     Ok(())
 }
 

@@ -3,10 +3,13 @@
 use std::net::TcpListener;
 
 use anyhow::Result;
+use bytes::Bytes;
+use hyper::Request;
 use image::Rgba;
 use mapproxy_tests::answers::{header, media_type, text};
 use mapproxy_tests::images::decode;
 use mapproxy_tests::sample::{Answer, Fault};
+use mapproxy_tests::server::send;
 use mapproxy_tests::site::Site;
 
 const CONFIGURATION: &str = "
@@ -167,6 +170,37 @@ async fn on_error_replaces_the_answer() -> Result<()> {
         2,
         "the first was not to be kept, the second was"
     );
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_limit_of_a_source_holds_across_processes() -> Result<()> {
+    let limited = CONFIGURATION.replace(
+        "  map: {type: wms, http: {client_timeout: 2},",
+        "  map: {type: wms, concurrent_requests: 2,",
+    );
+    let site = Site::new(&limited.replace("NOBODY", "9"))?;
+    let servers = [site.start().await?, site.start().await?, site.start().await?];
+    site.sample.fault(Fault {
+        latency_ms: 30,
+        ..Fault::default()
+    });
+    let mut answers = Vec::new();
+    for step in 0..4 {
+        let bbox = format!("BBOX={},5009377,2504688,7514065&", step * 1000);
+        let path = format!("{MAP}&LAYERS=direct")
+            .replace("BBOX=0,5009377.085697311,2504688.542848655,7514065.628545966&", &bbox);
+        for server in &servers {
+            let (address, request) = (server.address(), Request::get(&path).body(Bytes::new())?);
+            answers.push(tokio::spawn(async move { send(address, request).await }));
+        }
+    }
+    for answer in answers {
+        let answer = answer.await??;
+        assert_eq!(media_type(&answer), "image/png", "{}", text(&answer));
+    }
+    assert_eq!(site.sample.requests().len(), 12);
+    assert_eq!(site.sample.busiest(), 2);
     Ok(())
 }
 

@@ -59,7 +59,7 @@ pub(crate) fn seed(args: &SeedArgs, component: &ComponentArgs) -> Result<ExitCod
         max_memory: args.max_memory,
         piece_timeout: args.piece_timeout,
     };
-    let loader = limits.loader(component)?;
+    let loader = limits.loader(component, args.mapserver_binary.as_deref())?;
     runtime()?.block_on(async {
         let (app, warnings) = match loader.load_seed(&proxy_conf, &seed_conf).await {
             Ok(loaded) => loaded,
@@ -125,7 +125,8 @@ pub(super) struct Work {
 }
 
 impl Work {
-    pub(super) fn loader(self, component: &ComponentArgs) -> Result<Loader> {
+    /// `mapserver`: what answers for sources of that type.
+    pub(super) fn loader(self, component: &ComponentArgs, mapserver: Option<&Path>) -> Result<Loader> {
         let instances = self.concurrency.most() + SPARE_INSTANCES;
         let engine = engine::build(EngineLimits {
             instances: u32::try_from(instances).context("`--concurrency` is too large")?,
@@ -139,7 +140,8 @@ impl Work {
             read_timeout: self.piece_timeout,
             max_body: 256 << 20,
             idle_connections: self.concurrency.most().max(8),
-        });
+        })
+        .with_mapserver(mapserver)?;
         Ok(Loader {
             guests: Arc::new(guests),
             outbound: Arc::new(outbound),

@@ -150,7 +150,8 @@ fn server(args: &ServeArgs, component: &ComponentArgs, workers: usize, status: &
         read_timeout: args.upstream_timeout,
         max_body: args.max_upstream_body as u64,
         idle_connections: args.upstream_idle,
-    });
+    })
+    .with_mapserver(args.mapserver_binary.as_deref())?;
     let loader = Loader {
         guests: Arc::new(guests),
         outbound: Arc::new(outbound),

@@ -9,16 +9,17 @@ use http::HeaderValue;
 use hyper_util::client::proxy::matcher::Intercept;
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, DuplexStream, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-use tracing::debug;
+use tracing::{debug, warn};
 use wasmtime_wasi_http::Error;
 
 use super::Outbound;
 use super::pool::Upstream;
+use crate::bridge;
 
 /// With several addresses an unreachable one (often IPv6) must not use up the whole time.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -32,14 +33,26 @@ pub(super) struct Connected {
     pub(super) proxy_authorization: Option<HeaderValue>,
 }
 
-/// Plain or encrypted.
+/// Plain or encrypted, or a program on this machine.
 pub(super) enum Stream {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
+    Bridge(DuplexStream),
 }
 
 pub(super) async fn connect(outbound: &Outbound, upstream: &Upstream) -> Result<Connected, Error> {
     let key = &upstream.key;
+    if let Some(map_file) = bridge::map_file(&key.host) {
+        let Some(bridge) = &outbound.bridge else {
+            warn!(map_file = %map_file.display(), "a source of type `mapserver` needs `--mapserver-binary`");
+            return Err(Error::DestinationUnavailable);
+        };
+        return Ok(Connected {
+            stream: TokioIo::new(Stream::Bridge(bridge.connect(map_file))),
+            absolute_form: false,
+            proxy_authorization: None,
+        });
+    }
     let uri = key
         .to_string()
         .parse::<http::Uri>()
@@ -180,6 +193,7 @@ impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
+            Self::Bridge(stream) => Pin::new(stream).poll_read(context, buffer),
             Self::Tls(stream) => {
                 let filled = buffer.filled().len();
                 let read = Pin::new(stream).poll_read(context, buffer);
@@ -201,6 +215,7 @@ impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
+            Self::Bridge(stream) => Pin::new(stream).poll_write(context, bytes),
             Self::Tls(stream) => Pin::new(stream).poll_write(context, bytes),
         }
     }
@@ -208,6 +223,7 @@ impl AsyncWrite for Stream {
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_flush(context),
+            Self::Bridge(stream) => Pin::new(stream).poll_flush(context),
             Self::Tls(stream) => Pin::new(stream).poll_flush(context),
         }
     }
@@ -215,6 +231,7 @@ impl AsyncWrite for Stream {
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_shutdown(context),
+            Self::Bridge(stream) => Pin::new(stream).poll_shutdown(context),
             Self::Tls(stream) => Pin::new(stream).poll_shutdown(context),
         }
     }

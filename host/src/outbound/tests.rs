@@ -73,6 +73,7 @@ fn outbound(proxies: Matcher) -> Arc<Outbound> {
         idle_connections: 4,
     };
     Arc::new(Outbound {
+        bridge: None,
         limits,
         proxies,
         roots: tls::SystemRoots::default(),

@@ -30,6 +30,13 @@ pub(crate) struct SeedArgs {
     #[arg(value_name = "SEED_CONF", conflicts_with = "seed_conf")]
     pub(crate) file: Option<PathBuf>,
 
+    /// The MapServer program (`mapserv`) for sources of type `mapserver`.
+    ///
+    /// It runs on this machine with the rights of this process, once for each request, with the map files that
+    /// configurations name and no others. Without it such sources do not answer.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) mapserver_binary: Option<PathBuf>,
+
     /// The seed configuration.
     #[arg(short, long, value_name = "FILE")]
     pub(crate) seed_conf: Option<PathBuf>,

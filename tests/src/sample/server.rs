@@ -5,6 +5,7 @@ use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -43,6 +44,31 @@ struct Shared {
     logged: watch::Sender<usize>,
     /// Counts the releases of held requests.
     released: watch::Sender<u64>,
+    busy: Busy,
+}
+
+/// Requests that are being answered.
+#[derive(Debug, Default)]
+struct Busy {
+    now: AtomicUsize,
+    most: AtomicUsize,
+}
+
+/// One of them, until it is dropped.
+struct Answering<'a>(&'a Busy);
+
+impl Busy {
+    fn begin(&self) -> Answering<'_> {
+        let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most.fetch_max(now, Ordering::SeqCst);
+        Answering(self)
+    }
+}
+
+impl Drop for Answering<'_> {
+    fn drop(&mut self) {
+        self.0.now.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 #[derive(Debug, Default)]
@@ -83,6 +109,7 @@ impl SampleWms {
             state: Mutex::default(),
             logged: watch::Sender::new(0),
             released: watch::Sender::new(0),
+            busy: Busy::default(),
         });
         runtime.spawn(accept(listener, Arc::clone(&shared)));
         Ok(Self {
@@ -133,6 +160,11 @@ impl SampleWms {
             .into_iter()
             .filter(|request| request.is(operation))
             .collect()
+    }
+
+    /// The most requests that it ever answered at the same time.
+    pub fn busiest(&self) -> usize {
+        self.shared.busy.most.load(Ordering::SeqCst)
     }
 
     /// Takes the requests after the first `count` out of the log.
@@ -237,6 +269,7 @@ async fn handle(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respo
             .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
             .collect::<BTreeMap<_, _>>(),
     };
+    let _answering = shared.busy.begin();
     let fault = shared.note(logged, &path_and_query).unwrap_or_default();
     tokio::time::sleep(fault.latency()).await;
     if fault.hold {
@@ -248,7 +281,9 @@ async fn handle(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respo
         let (content_type, body) = answer.body();
         Reply::new(200, content_type, body)
     } else {
-        let draw = move || wms::answer(&shared.world, &shared.base, &path, &Params::parse(&query));
+        let world = Arc::clone(&shared.world);
+        let base = shared.base.clone();
+        let draw = move || wms::answer(&world, &base, &path, &Params::parse(&query));
         tokio::task::spawn_blocking(draw)
             .await
             .unwrap_or_else(|error| Reply::new(500, "text/plain", format!("failed to draw: {error}")))

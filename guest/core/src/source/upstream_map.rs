@@ -7,8 +7,8 @@ use crate::client::{SourceClient, UpstreamFailure};
 use crate::config::model::{OnErrorRule, Source};
 use crate::http::{HttpFailure, HttpReply};
 use crate::image::{
-    Cacheability, ImageFormat, ImageOptions, Layer, MapImage, MapImageError, Mask, encode, filled, make_transparent,
-    merge, peek_format, peek_size, place_in_image,
+    Cacheability, ImageFormat, ImageOptions, Layer, Limits, MapImage, MapImageError, Mask, encode, filled,
+    make_transparent, merge, peek_format, peek_size, place_in_image,
 };
 use crate::layer::{LayerError, PendingMap, Place, Upstream, warp_image};
 use crate::query::MapQuery;
@@ -88,7 +88,9 @@ const EMPTY_TILE: OnErrorRule = OnErrorRule {
 /// Whether an answer says that it is an image, and begins like one.
 fn is_image(reply: &HttpReply) -> bool {
     let body = &reply.body;
-    claims_to_be_image(reply) && peek_format(body).is_some() && peek_size(body).is_ok() && has_its_end(body)
+    // kept without decoding, it must still be one that can be decoded
+    let fits = |(width, height)| u64::from(width) * u64::from(height) <= Limits::default().pixels;
+    claims_to_be_image(reply) && peek_format(body).is_some() && peek_size(body).is_ok_and(fits) && has_its_end(body)
 }
 
 /// Whether the end of a picture is there. Tiles are kept as they come, without decoding, and a server that dies while it

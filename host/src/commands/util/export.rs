@@ -243,7 +243,7 @@ fn run(
         max_memory: MEMORY,
         piece_timeout: PIECE_TIMEOUT,
     };
-    let loader = work.loader(component)?;
+    let loader = work.loader(component, None)?;
     let runtime = seed::runtime()?;
     runtime.block_on(async {
         let app = match loader.load_made_seed(main, seed).await {

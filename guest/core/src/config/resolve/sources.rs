@@ -61,8 +61,8 @@ impl Resolver<'_, '_> {
         let mut extent = None;
         let format = node.get("req").and_then(|req| text(req, "format"));
         match kind {
-            "wms" => {
-                let (wms, user) = self.wms(node, layers, named_at);
+            "wms" | "mapserver" => {
+                let (wms, user) = self.wms(node, kind, layers, named_at);
                 (draws, featureinfo, legend) = match &wms {
                     Ok(wms) => (wms.map, wms.featureinfo, wms.legendgraphic || wms.legendurl.is_some()),
                     Err(_) => (true, false, false),
@@ -93,7 +93,7 @@ impl Resolver<'_, '_> {
                     |arcgis| SourceKind::Arcgis(Box::new(arcgis)),
                 );
             }
-            "mapserver" | "mapnik" | "ogcapitiles" | "ogcapimaps" => {
+            "mapnik" | "ogcapitiles" | "ogcapimaps" => {
                 let message = format!("not supported yet: source type `{kind}`");
                 self.findings
                     .warn(place(node, "type"), message.clone())
@@ -165,7 +165,14 @@ impl Resolver<'_, '_> {
         }
     }
 
-    fn wms(&mut self, node: &Node, layers: Option<&str>, named_at: At) -> (Result<WmsSource, String>, Credentials) {
+    /// A WMS, or MapServer, which the host answers as one.
+    fn wms(
+        &mut self,
+        node: &Node,
+        kind: &str,
+        layers: Option<&str>,
+        named_at: At,
+    ) -> (Result<WmsSource, String>, Credentials) {
         let empty = Node {
             value: Value::Null,
             at: node.at,
@@ -174,7 +181,12 @@ impl Resolver<'_, '_> {
             node.get("req").unwrap_or(&empty),
             node.get("wms_opts").unwrap_or(&empty),
         );
-        let (url, credentials) = match self.server(req, "url", node) {
+        let server = if kind == "mapserver" {
+            self.map_file(req, node)
+        } else {
+            self.server(req, "url", node)
+        };
+        let (url, credentials) = match server {
             Ok(url) => url,
             Err(message) => return (Err(message), None),
         };
@@ -238,7 +250,10 @@ impl Resolver<'_, '_> {
     /// `req` without `url`, as Python would spell the values; an SLD in a file becomes `sld_body`.
     fn params(&mut self, req: &Node) -> Vec<(String, String)> {
         let mut params: Vec<(String, String)> = Vec::new();
-        for entry in req.entries().iter().filter(|entry| entry.key != "url") {
+        for entry in req.entries().iter().filter(|entry| {
+            // where a map file is asked there is no URL
+            entry.key != "url" && (entry.key != "map" || req.get("url").is_some())
+        }) {
             let mut value = match &entry.value.value {
                 Value::Null => String::new(),
                 Value::List(items) => items.iter().filter_map(Node::as_text).collect::<Vec<_>>().join(","),
@@ -384,6 +399,31 @@ impl Resolver<'_, '_> {
                 Ok((written, None))
             }
         }
+    }
+
+    /// Where the host answers for the map file of `req`: a name made of its path, so that naming the server allows this
+    /// file and no other. See `host/src/bridge.rs`.
+    fn map_file(&mut self, req: &Node, source: &Node) -> Result<(String, Credentials), String> {
+        /// of a label of a name (RFC 1035, 2.3.4), an even number
+        const LABEL: usize = 62;
+        let path = text(req, "map").ok_or("it has no map file")?;
+        let path = self.path(&path);
+        let digits: String = path.bytes().map(|byte| format!("{byte:02x}")).collect();
+        let mut name = String::new();
+        for (index, digit) in digits.chars().enumerate() {
+            if index > 0 && index % LABEL == 0 {
+                name.push('.');
+            }
+            name.push(digit);
+        }
+        let url = Url::parse(&format!("http://{name}.mapserver.invalid/"))?;
+        self.source_origin(&url, place(req, "map"), source);
+        if let Some(program) = source.get("mapserver") {
+            self.findings
+                .warn(program.at, "the program that answers is not chosen here")
+                .expect("start the server with `--mapserver-binary`; it runs in the folder of the map file");
+        }
+        Ok((url.address, None))
     }
 
     fn source_origin(&mut self, url: &Url, at: At, source: &Node) {

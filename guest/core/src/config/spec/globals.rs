@@ -24,8 +24,7 @@ pub(super) static GLOBALS: Section = Section::new(
             &Type::Keys(&super::sources::MAPSERVER),
             "",
             "The MapServer program.",
-        )
-        .later(),
+        ),
         Key::new("renderd", &Type::Keys(&RENDERD), "", "A daemon that makes tiles.").later(),
         Key::new(
             "background",

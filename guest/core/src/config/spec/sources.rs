@@ -27,7 +27,7 @@ pub(super) static SOURCE: Type = Type::Tagged(&[
     Variant {
         name: "mapserver",
         keys: &MAPSERVER_SOURCE,
-        supported: false,
+        supported: true,
     },
     Variant {
         name: "mapnik",
@@ -263,24 +263,24 @@ static ARCGIS_OPTS: Section = Section::new(
 
 pub(super) static MAPSERVER: Section = Section::new(
     "mapserver",
-    "The MapServer program.",
+    "The MapServer program. The server's `--mapserver-binary` names it, in place of these.",
     &[
-        Key::new("binary", &Type::Text, "`mapserv` in the search path", "The program."),
-        Key::new("working_dir", &Type::Text, "", "Where it runs."),
+        Key::new("binary", &Type::Text, "", "Has no effect."),
+        Key::new(
+            "working_dir",
+            &Type::Text,
+            "",
+            "Has no effect: it runs beside its map file.",
+        ),
     ],
 );
 
 static MAPSERVER_SOURCE: Section = Section {
     title: "sources: mapserver",
-    doc: "A map file for the MapServer program.",
+    doc: "A map file for the MapServer program, which `--mapserver-binary` names.",
     keys: &[
         Key::new("req", &Type::Keys(&MAPSERVER_REQ), "", "What is asked.").required(),
-        Key::new(
-            "mapserver",
-            &Type::Keys(&MAPSERVER),
-            "`globals.mapserver`",
-            "The program.",
-        ),
+        Key::new("mapserver", &Type::Keys(&MAPSERVER), "", "The program."),
         Key::new("wms_opts", &Type::Keys(&WMS_OPTS), "", "What the map file can do."),
         Key::new("image", &Type::Keys(&SOURCE_IMAGE), "", "What its images are like."),
         Key::new("supported_formats", &TEXTS, "all", "Formats it can be asked for."),
