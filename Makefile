@@ -80,10 +80,13 @@ fuzz: ## send nonsense to each of TARGETS (all) for FUZZ_SECONDS (60)
 	$(foreach name,$(or $(TARGETS),$(fuzz_targets)),mkdir -p fuzz/corpus/$(name) && cargo +nightly fuzz run $(name) fuzz/corpus/$(name) \
 		$(wildcard fuzz/seeds/$(name)) $(fuzz_seeds_$(name)) -- -max_len=8192 -max_total_time=$(or $(FUZZ_SECONDS),60) &&) true
 
-differential: component demo ## compare with MapProxy: CORPUS=directory of configurations, REQUESTS=2000, MOST=20
-	@$(call with_tool,python3,python3)
-	@test -x $(target)/differential/bin/python || { python3 -m venv $(target)/differential || { $(call with_tool,venv,python3-venv); python3 -m venv $(target)/differential; }; }
-	@$(target)/differential/bin/pip install --quiet -r tests/differential/requirements.txt
+test-clients: component demo data oracle ## QGIS (900 MB of Debian packages) as our client, and MapProxy as our client and server
+	@/usr/bin/python3 -c 'import qgis' 2> /dev/null || { $(call with_tool,qgis-python,python3-qgis); }
+	cargo build --bins --tests
+	MAPPROXY_BIN=$(target)/debug/mapproxy SAMPLE_WMS_BIN=$(target)/debug/sample-wms MAPPROXY_COMPONENT=$(component) \
+		$(target)/differential/bin/python tests/clients/run.py
+
+differential: component demo oracle ## compare with MapProxy: CORPUS=directory of configurations, REQUESTS=2000, MOST=20
 	cargo build --bins --tests
 	MAPPROXY_COMPONENT=$(component) $(target)/differential/bin/python tests/differential/run.py --mapproxy $(target)/debug/mapproxy \
 		--requests $(or $(REQUESTS),2000) --most $(or $(MOST),20) --report $(target)/differential.txt $(or $(CORPUS),guest/core/testdata/config)
@@ -127,18 +130,40 @@ data: ## fetch the data of the sample WMS and the OGC schemas
 	tests/fetch-data.sh
 
 # what tests call
-tools:
+tools: clients
 	@$(call with_tool,xmllint,libxml2-utils)
 	@$(call with_tool,nginx,nginx-light)
 	@$(call with_tool,lighttpd,lighttpd)
 	@$(call with_tool,chromium,chromium)
+	@$(call with_tool,gdal_translate,gdal-bin)
 	@test -e /usr/lib/apache2/modules/mod_fcgid.so || { $(call with_tool,mod_fcgid,apache2 libapache2-mod-fcgid); }
+
+# MapProxy itself
+oracle:
+	@$(call with_tool,python3,python3)
+	@test -x $(target)/differential/bin/python || { python3 -m venv $(target)/differential || { $(call with_tool,venv,python3-venv); python3 -m venv $(target)/differential; }; }
+	@$(target)/differential/bin/pip install --quiet -r tests/differential/requirements.txt
+
+# map libraries and OWSLib, for tests/tests/clients.rs
+clients: tests/clients/node_modules/complete tests/clients/python/complete
+
+tests/clients/node_modules/complete: tests/clients/package-lock.json
+	@$(call with_tool,npm,nodejs npm)
+	cd tests/clients && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+tests/clients/python/complete: tests/clients/requirements.txt
+	@python3 -m pip --version > /dev/null 2>&1 || { $(call with_tool,pip3,python3-pip); }
+	rm -rf $(@D)
+	python3 -m pip install --quiet --no-deps --only-binary :all: --disable-pip-version-check --root-user-action ignore \
+		--target $(@D) -r $<
+	@touch $@
 
 target:
 	@rustup target list --installed 2> /dev/null | grep -q wasm32-wasip2 || rustup target add wasm32-wasip2
 
 clean: ## remove built files and fetched data
 	cargo clean
-	rm -rf $(demo)/dist $(demo)/node_modules tests/node_modules tests/data var
+	rm -rf $(demo)/dist $(demo)/node_modules tests/node_modules tests/data tests/clients/node_modules tests/clients/python var
 
-.PHONY: help run test test-nextest test-cargo release dist test-deb lint fuzz differential endurance bench test-hosts screenshots component demo data tools target hostile clean
+.PHONY: help run test test-nextest test-cargo test-clients release dist test-deb lint fuzz differential endurance bench test-hosts screenshots component demo data tools clients oracle target hostile clean

@@ -3,7 +3,7 @@
 //! What layers have in common (services, grids, reference systems) is said once: the page of a configuration with
 //! thousands of layers is loaded by telephones too.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
@@ -11,8 +11,9 @@ use super::super::Context;
 use super::super::tile::{Addressing, layer_path};
 use crate::config::compiled::Kind;
 use crate::config::model::{
-    KmlService, Layer, LayerNode, LayerTree, TileLayer, TmsService, WmsService, WmsVersion, WmtsService,
+    KmlService, LayerMetadata, LayerNode, LayerTree, TileLayer, TmsService, WmsService, WmsVersion, WmtsService,
 };
+use crate::coverage::MapExtent;
 use crate::grid::{Origin, TileGrid};
 use crate::srs::{BBox, Srs};
 
@@ -149,6 +150,14 @@ pub(super) struct TmsTiles {
     pub nw: bool,
 }
 
+/// What layers of the WMS and of the tile services have in common.
+struct Shown<'a> {
+    name: &'a str,
+    title: &'a str,
+    extent: &'a MapExtent,
+    md: Option<&'a LayerMetadata>,
+}
+
 /// The services that are switched on, and what they have.
 struct Configured {
     wms: Option<WmsService>,
@@ -170,6 +179,7 @@ impl Description {
         for root in &tree.roots {
             configured.add(root, &mut layers);
         }
+        configured.add_tile_layers(&mut layers);
         let grids = configured.grids.iter().map(|(name, grid)| {
             let described = Grid {
                 srs: grid.srs().code().to_owned(),
@@ -340,7 +350,13 @@ impl Configured {
             });
             let tiles = self.tiles(name);
             if wms.is_some() || !tiles.is_empty() {
-                layers.push(self.layer(name, layer, wms, tiles, layers.last()));
+                let shown = Shown {
+                    name,
+                    title: &layer.title,
+                    extent: &layer.extent,
+                    md: layer.md.as_ref(),
+                };
+                layers.push(self.layer(&shown, wms, tiles, layers.last()));
             }
         }
         for child in &node.children {
@@ -348,16 +364,32 @@ impl Configured {
         }
     }
 
+    /// Layers that only tile services have (`tile_sources` without `sources`): the tree does not know them.
+    fn add_tile_layers(&self, layers: &mut Vec<DemoLayer>) {
+        let known: BTreeSet<String> = layers.iter().map(|layer| layer.name.clone()).collect();
+        for (name, on_grids) in self.tile_layers.iter().filter(|(name, _)| !known.contains(*name)) {
+            let tiles = self.tiles(name);
+            let Some(layer) = on_grids.first().filter(|_| !tiles.is_empty()) else {
+                continue;
+            };
+            let shown = Shown {
+                name,
+                title: &layer.title,
+                extent: &layer.extent,
+                md: layer.md.as_ref(),
+            };
+            layers.push(self.layer(&shown, None, tiles, layers.last()));
+        }
+    }
+
     /// `before` is the layer described before: often of the same extent, which then is not worked out again.
     fn layer(
         &self,
-        name: &str,
-        layer: &Layer,
+        layer: &Shown<'_>,
         wms: Option<WmsLayer>,
         tiles: Vec<Tiles>,
         before: Option<&DemoLayer>,
     ) -> DemoLayer {
-        let md = layer.md.as_ref();
         let extent = layer
             .extent
             .bbox_in(&Srs::wgs84())
@@ -374,7 +406,7 @@ impl Configured {
                 })
                 .collect(),
         };
-        let attribution = md.and_then(|md| md.attribution.as_ref()).and_then(|credit| {
+        let attribution = layer.md.and_then(|md| md.attribution.as_ref()).and_then(|credit| {
             let title = credit.title.clone().or_else(|| credit.url.clone())?;
             Some(Credit {
                 title,
@@ -382,9 +414,9 @@ impl Configured {
             })
         });
         DemoLayer {
-            name: name.to_owned(),
-            title: layer.title.clone(),
-            abstract_text: md.and_then(|md| md.abstract_text.clone()),
+            name: layer.name.to_owned(),
+            title: layer.title.to_owned(),
+            abstract_text: layer.md.and_then(|md| md.abstract_text.clone()),
             attribution,
             extent,
             extents,
