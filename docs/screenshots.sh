@@ -15,19 +15,12 @@ for _ in $(seq 300); do
 done
 demo=$(grep -o 'http://[^ ]*/demo/' "$work/run.log" | head -n 1)
 
-# shot FILE WIDTH,HEIGHT FRAGMENT [FLAGS]
+# shot FILE WIDTH HEIGHT FRAGMENT [dark] [phone]
 shot() {
-    local file=$1 size=$2 fragment=$3
-    shift 3
-    # twice: the first visit fills the cache, the second takes the picture with everything there
-    for _ in 1 2; do
-        chromium --headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking \
-            --disable-component-update --disable-sync --hide-scrollbars --user-data-dir="$work/profile" \
-            --window-size="$size" --virtual-time-budget=20000 --screenshot="docs/images/$file" "$@" \
-            "$demo$fragment" > "$work/chromium.log" 2>&1 || { cat "$work/chromium.log"; exit 1; }
-        rm -rf "$work/profile"
-    done
+    local file=$1 width=$2 height=$3 fragment=$4
+    shift 4
+    node tests/clients/shot.mjs "$demo$fragment" "docs/images/$file" "$width" "$height" "$@"
     echo "docs/images/$file"
 }
 
-shot demo.png 1280,800 '#layer=world&view=2.9/32/5'
+shot demo.png 1280 800 '#layer=world&view=2.9/32/5'
