@@ -1,5 +1,6 @@
 """Two answers to one request: where they differ."""
 import io
+import json
 import re
 from difflib import unified_diff
 from xml.etree import ElementTree
@@ -44,9 +45,19 @@ def differences(theirs, ours):
         return found + documents(theirs[2], ours[2])
     if tree(theirs[2]) is not None and tree(ours[2]) is not None:
         return found + documents(theirs[2], ours[2])
+    if json_of(theirs[2]) is not None and json_of(theirs[2]) == json_of(ours[2]):
+        return found
     if theirs[2].strip() != ours[2].strip() and theirs[0] == 200 and types[0] != 'text/html':
         found.append(('text', f'{theirs[2][:200]!r} / {ours[2][:200]!r}'))
     return found
+
+
+def json_of(body):
+    """The value, or None."""
+    try:
+        return json.loads(body)
+    except ValueError:
+        return None
 
 
 def pictures(theirs, ours):
@@ -75,12 +86,13 @@ def pictures(theirs, ours):
         return found
     # where one shows nothing, it may be black, and the other the ground that was asked for
     black = (a[:, :, :3].max(2) < 16) & (a[:, :, 3] == 255)
-    ground = b[black]
-    if len(ground) and (ground.astype(float).std(0) < 8).all():
+    if black.any():
+        ground = numpy.median(b[black], axis=0)
+        black &= (numpy.abs(b - ground) < 48).all(2)
         rest = b.copy()
         rest[black] = a[black]
         if mean_difference(a, rest) <= TOLERANCE_UNSHIFTED:
-            return [('background', f'black / {tuple(ground[0])} at {black.mean():.0%} of the pixels')]
+            return [('background', f'black / {tuple(ground.astype(int))} at {black.mean():.0%} of the pixels')]
     return found + [('pixels', f'mean difference {mean:.1f}')]
 
 

@@ -16,6 +16,7 @@ STATE = 'what an earlier request asked for does not change which versions of the
 TILE_SETS = 'tile sets of WMS-C name a reference system that the WMS knows, not `OSGEO:41001`'
 POLES = 'beyond the poles is nothing'
 EDGE = 'a tile of which only a part lies on its layer is drawn; MapProxy asks its source for a box with exchanged sides, or leaves it out of KML'
+EXTENT = 'boxes in capabilities are those of the grid or source itself, not turned over by way of degrees, nor those of the first grid'
 VERSION = 'a version that is no version is one that was not said'
 
 
@@ -37,6 +38,11 @@ def reason(kind, target, aspect, detail, theirs, ours):
         return TITLE
     if aspect == 'picture format' and detail == 'JPEG / PNG':
         return SOURCE_FORMAT
+    if aspect == 'type' and detail == 'image/png / image/jpeg' and 'tile' in kind:
+        return SOURCE_FORMAT
+    if aspect == 'document' and 'capabilities' in kind and all(
+            re.search('BoundingBox|Corner|Latitude|ScaleHint', part) for part in detail.split(' | ')):
+        return EXTENT
     if aspect == 'background':
         return BACKGROUND
     if kind.startswith('spoiled') and len({name for name, _ in params}) < len(params):

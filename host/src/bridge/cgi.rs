@@ -209,7 +209,7 @@ mod tests {
         ] {
             assert!(parse(wrong.as_bytes().to_vec()).is_err(), "{wrong}");
         }
-        assert!(parse([b"X: ".as_slice(), &[b'y'; 2 * MAX_HEAD], b"\n\n"].concat()).is_err());
+        assert!(parse([b"X: ".as_slice(), &vec![b'y'; 2 * MAX_HEAD], b"\n\n"].concat()).is_err());
     }
 
     #[test]

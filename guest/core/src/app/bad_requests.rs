@@ -37,13 +37,15 @@ sources:
 ";
 
 /// Requests that are right, each of whose parameters is then spoiled.
-const QUERIES: [&str; 13] = [
+const QUERIES: [&str; 15] = [
     "service=WMS&version=1.1.1&request=GetMap&layers=direct,cached&styles=,&srs=EPSG:3857&bbox=0,0,100000,100000&width=64&height=64&format=image/png&transparent=true&bgcolor=0xff0000&exceptions=xml",
     "service=WMS&version=1.3.0&request=GetMap&layers=timed&styles=&crs=EPSG:4326&bbox=0,0,10,10&width=64&height=64&format=image/jpeg&time=2020&dim_level=1&exceptions=INIMAGE",
     "wmtver=1.0.0&request=map&layers=group&styles=&srs=EPSG:3857&bbox=0,0,100000,100000&width=64&height=64&format=PNG&exceptions=BLANK",
     "service=WMS&version=1.1.1&request=GetMap&layers=cached&styles=&srs=EPSG:3857&bbox=0,0,10018754.171394622,10018754.171394622&width=256&height=256&format=image/png&tiled=true",
     "service=WMS&version=1.1.1&request=GetFeatureInfo&layers=direct&query_layers=direct&styles=&srs=EPSG:3857&bbox=0,0,100000,100000&width=64&height=64&format=image/png&x=3&y=4&info_format=text/html&feature_count=3",
     "service=WMS&version=1.3.0&request=GetFeatureInfo&layers=group&query_layers=group&styles=&crs=EPSG:4326&bbox=0,0,10,10&width=64&height=64&format=image/png&i=3&j=4&info_format=application/json",
+    "wmtver=1.0.0&request=feature_info&layers=direct&query_layers=direct&styles=&srs=EPSG:3857&bbox=0,0,100000,100000&width=64&height=64&format=PNG&x=3&y=4&info_format=text/plain",
+    "wmtver=1.0.0&request=capabilities",
     "service=WMS&version=1.1.1&request=GetLegendGraphic&layer=direct&format=image/png&sld_version=1.1.0&scale=1000",
     "service=WMS&version=1.3.0&request=GetCapabilities&tiled=true",
     "service=WMS&version=1.1.0&request=GetCapabilities",
@@ -256,6 +258,9 @@ fn one_wrong_parameter_is_told() {
             server.check(path, &spoiled(query, index, Some(&huge)));
             for value in VALUES {
                 server.check(path, &spoiled(query, index, Some(value)));
+                // twice, and not the same
+                let name = pair.split('=').next().unwrap_or_default();
+                server.check(path, &format!("{name}={value}&{query}"));
             }
         }
     }

@@ -108,9 +108,8 @@ fn parse_tms_segments(segments: &[&str]) -> Option<TmsRequest> {
         [] | [""] => Some(TmsRequest::RootResource),
         ["1.0.0"] | ["1.0.0", ""] => Some(TmsRequest::TileMapService),
         ["1.0.0", rest @ ..] if rest.len() <= 2 => layer(rest).map(TmsRequest::TileMap),
-        ["1.0.0", rest @ ..] => tile(rest).map(TmsRequest::Tile),
-        // as MapProxy answers it, with the rows of the TMS
-        rest => tile(rest).map(TmsRequest::Tile),
+        // MapProxy answers without a version too, with the rows of the TMS
+        ["1.0.0", rest @ ..] | rest => tile(rest).map(TmsRequest::Tile),
     }
 }
 

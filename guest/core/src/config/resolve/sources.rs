@@ -1,5 +1,6 @@
 //! `sources` (behaviour sections 9 and 10).
 
+use std::fmt::Write as _;
 use std::rc::Rc;
 
 use super::coverages::file_url;
@@ -404,17 +405,17 @@ impl Resolver<'_, '_> {
     /// Where the host answers for the map file of `req`: a name made of its path, so that naming the server allows this
     /// file and no other. See `host/src/bridge.rs`.
     fn map_file(&mut self, req: &Node, source: &Node) -> Result<(String, Credentials), String> {
-        /// of a label of a name (RFC 1035, 2.3.4), an even number
-        const LABEL: usize = 62;
+        /// of a label of a name, which may have 63 letters (RFC 1035, 2.3.4)
+        const BYTES: usize = 31;
         let path = text(req, "map").ok_or("it has no map file")?;
         let path = self.path(&path);
-        let digits: String = path.bytes().map(|byte| format!("{byte:02x}")).collect();
         let mut name = String::new();
-        for (index, digit) in digits.chars().enumerate() {
-            if index > 0 && index % LABEL == 0 {
+        for (index, byte) in path.bytes().enumerate() {
+            if index > 0 && index % BYTES == 0 {
                 name.push('.');
             }
-            name.push(digit);
+            // Writing to a String does not fail.
+            let _ = write!(name, "{byte:02x}");
         }
         let url = Url::parse(&format!("http://{name}.mapserver.invalid/"))?;
         self.source_origin(&url, place(req, "map"), source);
