@@ -96,8 +96,10 @@ endurance: component data ## kill a seed twenty times, and seed a million tiles 
 	$(test_env) $(target)/debug/seed-endurance kills
 	$(test_env) $(target)/debug/seed-endurance growth
 
-bench: demo ## benchmarks of the core
-	cargo bench -p mapproxy-core
+bench: demo target ## measure the steps of a request, natively and inside WebAssembly
+	cargo bench -p mapproxy-bench
+	@command -v wasmtime > /dev/null || cargo install wasmtime-cli --version '^48' --locked
+	CARGO_TARGET_WASM32_WASIP2_RUNNER='wasmtime run --dir .' cargo bench -p mapproxy-bench --target wasm32-wasip2
 
 test-hosts: component demo data ## run the component in the real `wasmtime` command too
 	@command -v wasmtime > /dev/null || cargo install wasmtime-cli --version '^48' --locked

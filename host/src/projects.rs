@@ -1,6 +1,6 @@
 //! A directory of configurations, each under its own path: `DIR/roads.yaml` answers below `/roads/` (MapProxy's
 //! `MultiMapProxy`). Loaded at the first request, loaded again when a file changes, dropped from memory when others need
-//! it. Starting reads none of them: thousands cost nothing until they are asked for.
+//! it or its open files. Starting reads none of them: thousands cost nothing until they are asked for.
 
 mod loaded;
 pub(crate) mod page;
@@ -9,10 +9,18 @@ mod slot;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use self::loaded::Loaded;
+use rustix::process::{Resource, getrlimit};
+
+use self::loaded::{Holdings, Loaded};
 use self::slot::Found;
 use crate::app::Loader;
 use crate::apps::Route;
+
+/// Half of what the process may open, for the directories of loaded projects; the rest is for connections and tiles.
+fn max_open_files() -> usize {
+    let limit = getrlimit(Resource::Nofile).current;
+    limit.map_or(usize::MAX, |limit| usize::try_from(limit / 2).unwrap_or(usize::MAX))
+}
 
 /// A directory of configurations.
 pub(crate) struct Projects {
@@ -27,7 +35,10 @@ impl Projects {
         Self {
             directory,
             allow_listing,
-            loaded: Loaded::new(max_memory),
+            loaded: Loaded::new(Holdings {
+                memory: max_memory,
+                files: max_open_files(),
+            }),
         }
     }
 

@@ -1,6 +1,7 @@
 //! A directory of projects: each below its name, loaded when asked for, apart from the others.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
@@ -152,6 +153,46 @@ async fn of_thousands_of_projects_only_those_in_use_are_in_memory() -> Result<()
     server.wait_for_log("dropped from memory").await?;
     // One that was dropped comes back.
     server.check("/project0/hello", 200, "hello").await
+}
+
+#[tokio::test]
+async fn loaded_projects_leave_open_files_for_requests() -> Result<()> {
+    const COUNT: usize = 150;
+    let projects = Projects::new()?;
+    for number in 0..COUNT {
+        let data = projects.folder.path().join(format!("data{number}"));
+        fs::create_dir(&data)?;
+        fs::write(data.join("file"), format!("data of {number}"))?;
+        projects.put(&format!("project{number}.yaml"), &format!("read {}\n", data.display()))?;
+    }
+    // Fewer open files than all of them need.
+    let limited = projects.folder.path().join("limited");
+    let binary = mapproxy_tests::server::binary()?;
+    fs::write(
+        &limited,
+        format!("#!/bin/sh\nulimit -n 128\nexec '{}' \"$@\"\n", binary.display()),
+    )?;
+    fs::set_permissions(&limited, fs::Permissions::from_mode(0o755))?;
+    let server = Server::builder()?
+        .bundled(limited)
+        .component(hostile_component()?)
+        .arg("--projects")
+        .arg(projects.directory())
+        .args("--workers 1 --log debug")
+        .start()
+        .await?;
+    for number in (0..COUNT).chain(0..COUNT) {
+        let file = projects.folder.path().join(format!("data{number}/file"));
+        server
+            .check(
+                &format!("/project{number}/read{}", file.display()),
+                200,
+                &format!("data of {number}"),
+            )
+            .await?;
+    }
+    server.wait_for_log("dropped from memory").await?;
+    Ok(())
 }
 
 #[test]

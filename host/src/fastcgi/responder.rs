@@ -235,7 +235,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             }
         }
         let (head, mut body) = response.into_parts();
-        let mut out = BytesMut::new();
+        // Room for all of a usual answer: head, body, and a few record headers.
+        let expected = usize::try_from(body.size_hint().lower()).unwrap_or(WRITE_SIZE);
+        let mut out = BytesMut::with_capacity(expected.min(WRITE_SIZE) + 1024);
         codec::stdout(&mut out, exchange.id, &head_text(head.status, &head.headers));
         loop {
             let frame = tokio::select! {

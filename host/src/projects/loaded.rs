@@ -1,4 +1,5 @@
-//! The projects that are loaded: as many as fit into a given memory, the least recently used make room.
+//! The projects that are loaded: as many as fit into a given memory and leave enough open files for requests; the least
+//! recently used make room.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -9,9 +10,23 @@ use tracing::debug;
 
 use super::slot::Slot;
 
+/// What loaded projects hold, or may hold together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Holdings {
+    /// Bytes, roughly.
+    pub(super) memory: usize,
+    /// Open files: a project holds its directories open.
+    pub(super) files: usize,
+}
+
+impl Holdings {
+    fn fits(self, most: Self) -> bool {
+        self.memory <= most.memory && self.files <= most.files
+    }
+}
+
 pub(super) struct Loaded {
-    /// Bytes that loaded projects may use together.
-    max_memory: usize,
+    most: Holdings,
     entries: RwLock<HashMap<String, Arc<Entry>>>,
     /// Counts uses; an entry remembers when it was used last.
     clock: AtomicU64,
@@ -23,9 +38,9 @@ struct Entry {
 }
 
 impl Loaded {
-    pub(super) fn new(max_memory: usize) -> Self {
+    pub(super) fn new(most: Holdings) -> Self {
         Self {
-            max_memory,
+            most,
             entries: RwLock::default(),
             clock: AtomicU64::new(0),
         }
@@ -66,26 +81,32 @@ impl Loaded {
     /// Drops the least recently used until the rest fits; the one used last stays in any case. Requests in flight keep
     /// what they use.
     pub(super) fn trim(&self) {
-        let mut by_use: Vec<(u64, usize, String)> = {
+        let mut by_use: Vec<(u64, Holdings, String)> = {
             let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
-            let sizes = entries.iter().map(|(name, entry)| (entry, entry.slot.memory(), name));
-            sizes
-                .map(|(entry, size, name)| (entry.used.load(Ordering::Relaxed), size, name.clone()))
-                .collect()
+            let held = entries.iter().map(|(name, entry)| {
+                let used = entry.used.load(Ordering::Relaxed);
+                (used, entry.slot.holdings(), name.clone())
+            });
+            held.collect()
         };
-        let mut total: usize = by_use.iter().map(|(_, size, _)| size).sum();
-        if total <= self.max_memory {
+        let mut total = Holdings { memory: 0, files: 0 };
+        for (_, held, _) in &by_use {
+            total.memory += held.memory;
+            total.files += held.files;
+        }
+        if total.fits(self.most) {
             return;
         }
-        by_use.sort_unstable();
+        by_use.sort_unstable_by_key(|(used, ..)| *used);
         by_use.pop();
         let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
-        for (_, size, name) in by_use {
-            if total <= self.max_memory {
+        for (_, held, name) in by_use {
+            if total.fits(self.most) {
                 break;
             }
             entries.remove(&name);
-            total -= size;
+            total.memory -= held.memory;
+            total.files -= held.files;
             debug!(project = %name, "dropped from memory");
         }
     }
@@ -97,8 +118,11 @@ mod tests {
 
     #[test]
     fn the_least_recently_used_make_room() {
-        let one = Slot::new(PathBuf::from("/a.yaml")).memory();
-        let loaded = Loaded::new(one * 3);
+        let one = Slot::new(PathBuf::from("/a.yaml")).holdings();
+        let loaded = Loaded::new(Holdings {
+            memory: one.memory * 3,
+            files: one.files * 9,
+        });
         let touch = |name: &str| loaded.slot(name, || PathBuf::from(format!("/{name}.yaml")));
         let names = || {
             let mut names: Vec<String> = loaded.entries.read().unwrap().keys().cloned().collect();
@@ -121,7 +145,7 @@ mod tests {
 
     #[test]
     fn the_last_one_stays_however_large_it_is() {
-        let loaded = Loaded::new(0);
+        let loaded = Loaded::new(Holdings { memory: 0, files: 0 });
         loaded.slot("a", || PathBuf::from("/a.yaml"));
         loaded.slot("b", || PathBuf::from("/b.yaml"));
         loaded.trim();

@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use tracing::{error, info};
 
+use super::loaded::Holdings;
 use crate::app::{App, Loader, Read, Unread, log_warnings};
 use crate::diagnostics;
 use crate::watch::Stamp;
@@ -93,9 +94,16 @@ impl Slot {
         })
     }
 
-    /// Bytes it occupies, roughly.
-    pub(super) fn memory(&self) -> usize {
+    /// What it occupies.
+    pub(super) fn holdings(&self) -> Holdings {
         let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
-        current.app.as_ref().map_or(1 << 10, |app| app.memory())
+        let nothing = Holdings {
+            memory: 1 << 10,
+            files: 0,
+        };
+        current.app.as_ref().map_or(nothing, |app| Holdings {
+            memory: app.memory(),
+            files: app.directories.open_files(),
+        })
     }
 }

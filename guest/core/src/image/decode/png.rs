@@ -63,7 +63,11 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits, rows: u32) -> Result<Raster,
     }
     let (color_type, bit_depth) = reader.output_color_type();
     let line_size = reader.output_line_size(width).unwrap_or(size);
-    let height = if reader.info().interlaced { height } else { rows.clamp(1, height) };
+    let height = if reader.info().interlaced {
+        height
+    } else {
+        rows.clamp(1, height)
+    };
     let mut data = vec![0; size.min(line_size * height as usize)];
     if reader.info().interlaced {
         reader.next_frame(&mut data).map_err(|err| broken(&err))?;

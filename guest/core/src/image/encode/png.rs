@@ -23,7 +23,11 @@ fn indexed_level(indices: &[u8]) -> u32 {
         .zip(&indices[1..])
         .filter(|(index, next)| index == next)
         .count();
-    if runs as f64 > indices.len() as f64 * 0.65 { 1 } else { 2 }
+    if runs as f64 > indices.len() as f64 * 0.65 {
+        1
+    } else {
+        2
+    }
 }
 
 /// True colour rows are filtered first.
@@ -37,7 +41,12 @@ pub(super) fn encode(raster: &Raster) -> Result<Vec<u8>, EncodeError> {
         Pixels::Indexed { indices, palette } => {
             let compact = Compact::new(indices, palette);
             let rows = compact.rows(indices, row_len, height);
-            (3, compact.bits, deflate(&rows, indexed_level(indices))?, Some(compact.palette))
+            (
+                3,
+                compact.bits,
+                deflate(&rows, indexed_level(indices))?,
+                Some(compact.palette),
+            )
         }
         Pixels::Gray(data) => (0, 8, deflate(&filtered::<1>(data, row_len), TRUE_COLOR_LEVEL)?, None),
         Pixels::Rgb(data) => (2, 8, deflate(&filtered::<3>(data, row_len), TRUE_COLOR_LEVEL)?, None),

@@ -23,7 +23,7 @@ const CLEAR: Fill = Fill::Transparent;
 fn a_window_is_what_the_whole_would_show() {
     for channels in [1, 3, 4] {
         let source = picture(64, 48, channels);
-        let mut mosaic = tiles(&source, |tile| tile);
+        let mosaic = tiles(&source, |tile| tile);
         assert_eq!(mosaic.size(), (64, 48));
         for (x, y, width, height) in [
             (0, 0, 64, 48),
@@ -46,7 +46,7 @@ fn a_window_is_what_the_whole_would_show() {
 fn palettes_are_joined_without_loss_where_they_fit() {
     let source = quantize(&scene(64), 40).unwrap();
     // Each tile gets a palette of its own.
-    let mut mosaic = tiles(&source, |tile| quantize(&tile.into_rgb(), 256).unwrap());
+    let mosaic = tiles(&source, |tile| quantize(&tile.into_rgb(), 256).unwrap());
     let window = mosaic.window((3, 5), (50, 41), Some(255), CLEAR).unwrap();
     assert!(matches!(window.pixels(), Pixels::Indexed { .. }));
     assert_eq!(window.to_rgb(), source.crop(3, 5, 50, 41).unwrap().to_rgb());
@@ -59,7 +59,7 @@ fn palettes_are_joined_without_loss_where_they_fit() {
 #[test]
 fn palettes_that_do_not_fit_are_reduced() {
     let source = picture(64, 64, 3);
-    let mut mosaic = tiles(&source, |tile| quantize(&tile, 256).unwrap());
+    let mosaic = tiles(&source, |tile| quantize(&tile, 256).unwrap());
     for colors in [255, 64] {
         let window = mosaic.window((0, 0), (64, 64), Some(colors), CLEAR).unwrap();
         let Pixels::Indexed { palette, .. } = window.pixels() else {
@@ -97,7 +97,7 @@ fn missing_tiles_and_what_is_outside_get_the_fill() {
     assert!(matches!(red.pixels(), Pixels::Rgb(_)));
     assert_eq!(red.pixel(16, 0), Some([255, 0, 0, 255]));
     assert_eq!(red.pixel(16, 16), source.pixel(16, 16));
-    let mut empty = TileMosaic::new(2, 2, (16, 16), Vec::new()).unwrap();
+    let empty = TileMosaic::new(2, 2, (16, 16), Vec::new()).unwrap();
     assert_eq!(
         empty.window((0, 0), (5, 5), Some(256), CLEAR).unwrap().pixel(0, 0),
         Some([0; 4])
@@ -112,7 +112,7 @@ fn only_tiles_in_the_window_are_decoded() {
     };
     let good = encode(picture(16, 16, 3), &options, None).unwrap();
     let tile = |bytes: &[u8]| Some(MapImage::from_bytes(bytes.to_vec(), options.clone()));
-    let mut mosaic = TileMosaic::new(2, 1, (16, 16), vec![tile(&good), tile(b"<html>")]).unwrap();
+    let mosaic = TileMosaic::new(2, 1, (16, 16), vec![tile(&good), tile(b"<html>")]).unwrap();
     assert_eq!(
         mosaic.window((0, 0), (16, 16), None, CLEAR).unwrap(),
         picture(16, 16, 3)
@@ -132,7 +132,7 @@ fn maps_equal_those_of_the_whole() {
             ((33, 21), [-9.0, 5.1, 90.0, 44.0]),
             ((5, 5), [100.0, 100.0, 110.0, 110.0]),
         ] {
-            let mut mosaic = tiles(&source, |tile| tile);
+            let mosaic = tiles(&source, |tile| tile);
             let map = mosaic.transform_same_srs(bbox, size, dst, method, None, CLEAR).unwrap();
             let whole = transform_same_srs(source.clone(), bbox, size, dst, method, CLEAR).unwrap();
             assert_eq!(map.to_rgba(), whole.to_rgba(), "{method:?} {dst:?}");
@@ -153,12 +153,12 @@ fn impossible_mosaics_are_errors() {
             "{columns} {rows} {size:?}"
         );
     }
-    let mut mosaic = TileMosaic::new(1, 1, (16, 16), Vec::new()).unwrap();
+    let mosaic = TileMosaic::new(1, 1, (16, 16), Vec::new()).unwrap();
     assert!(mosaic.window((i64::MIN, i64::MAX), (5, 5), None, CLEAR).is_ok());
     assert!(mosaic.window((0, 0), (u32::MAX, u32::MAX), None, CLEAR).is_err());
     // A tile of another size
     let tile = MapImage::from_raster(picture(40, 3, 3), ImageOptions::default());
-    let mut mosaic = TileMosaic::new(1, 1, (16, 16), vec![Some(tile)]).unwrap();
+    let mosaic = TileMosaic::new(1, 1, (16, 16), vec![Some(tile)]).unwrap();
     let window = mosaic.window((0, 0), (16, 16), None, CLEAR).unwrap();
     assert_eq!(window.pixel(3, 3), Some([0; 4]));
     assert_eq!(window.pixel(15, 2).map(|p| p[3]), Some(255));
