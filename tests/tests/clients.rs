@@ -1,5 +1,5 @@
-//! Programs that people use: GDAL, OWSLib, `OpenLayers`, Leaflet, `MapLibre`, and the demo page in Chromium, each against the
-//! real server. What they draw is compared with the server's own GetMap of the same place, which must show something.
+//! Programs that people use: GDAL, `OWSLib`, `OpenLayers`, Leaflet, `MapLibre`, and the demo page in Chromium, each
+//! against the real server. What they draw is compared with the server's own GetMap of the same place, which must show something.
 //!
 //! The programs come by `make tools`; scripts and pages are in `tests/clients`.
 
