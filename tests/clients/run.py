@@ -4,15 +4,18 @@ Runs with a Python that has MapProxy; QGIS has Debian's own. MAPPROXY_BIN, MAPPR
 to start. Everything is ended at the end.
 """
 
+import contextlib
 import io
 import os
 import pathlib
 import re
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
 import urllib.request
 
 from PIL import Image, ImageChops, ImageStat
@@ -70,7 +73,7 @@ class Programs:
         """The address that a program says it listens on."""
         log = self.folder / f"{name}.log"
         with log.open("w") as file:
-            self.running.append(subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT))
+            self.running.append(subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, start_new_session=True))
         end = time.monotonic() + PATIENCE_S
         while time.monotonic() < end and self.running[-1].poll() is None:
             found = re.search(pattern, log.read_text())
@@ -99,7 +102,9 @@ class Programs:
 
     def stop(self):
         for process in self.running:
-            process.kill()
+            # with its children: MapProxy's server has one that serves
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
             process.wait()
 
 
