@@ -69,6 +69,8 @@ class Ours:
 
     def __init__(self, binary, configuration):
         command = [binary, 'serve', configuration, '--listen', '127.0.0.1:0', '--workers', '1', '--log', 'warn']
+        # nobody reads its standard output once it listens
+        command += ['--access-log', 'off']
         self.log = tempfile.TemporaryFile()
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self.log, text=True)
         for line in self.process.stdout:
