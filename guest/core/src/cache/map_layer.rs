@@ -141,7 +141,7 @@ impl CacheMapLayer {
             srs: &query.srs,
         };
         let raster = warp_tiles(
-            mosaic,
+            &mosaic,
             affected.bbox,
             grid.srs(),
             to,

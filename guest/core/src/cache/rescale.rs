@@ -49,7 +49,7 @@ impl TileManager {
             size: self.grid.tile_size(),
             srs: self.grid.srs(),
         };
-        let raster = warp_tiles(mosaic, affected.bbox, self.grid.srs(), to, &self.options, None)?;
+        let raster = warp_tiles(&mosaic, affected.bbox, self.grid.srs(), to, &self.options, None)?;
         let data = MapImage::from_raster(raster, self.options.clone()).into_bytes(&self.options)?;
         let (mut timestamp, mut size) = (None, None);
         if is_sound && self.conf.cache_rescaled_tiles {

@@ -45,7 +45,7 @@ pub fn warp_image(
 /// The mosaic, which covers `bbox` in `srs`, as a map at `to`. Only the tiles that are looked at are decoded. With
 /// `palette` the answer will have at most so many colours.
 pub fn warp_tiles(
-    mosaic: TileMosaic,
+    mosaic: &TileMosaic,
     bbox: BBox,
     srs: &Srs,
     to: Place<'_>,
