@@ -9,6 +9,7 @@ package=$(realpath "$1")
 sample=$(realpath "$2")
 mirror=${3:-http://deb.debian.org/debian}
 root=$(mktemp -d)
+chmod 755 "$root"                                         # the user of the package has to enter it
 processes=()
 stop() {
     for process in "${processes[@]}"; do kill "$process" 2> /dev/null || true; done
