@@ -33,7 +33,7 @@ fn well_formed(text: &str) -> bool {
         match reader.read_event() {
             Ok(Event::Eof) => return true,
             Ok(Event::Start(start) | Event::Empty(start)) if start.attributes().any(|one| one.is_err()) => return false,
-            Ok(Event::Text(text)) if text.iter().any(|byte| *byte < 0x20 && !b"\t\r\n".contains(byte)) => return false,
+            Ok(Event::Text(text)) if text.as_ref().chars().any(|c| c < ' ' && !"\t\r\n".contains(c)) => return false,
             Ok(_) => {}
             Err(_) => return false,
         }
