@@ -67,6 +67,7 @@ test-deb: dist data ## install the Debian package in a fresh system (debootstrap
 lint: demo target ## formatting and clippy, native and wasm, warnings are errors
 	cargo fmt --all --check
 	cargo clippy --all-targets -- -D warnings
+	cargo clippy --all-targets -p mapproxy-bench -- -D warnings
 	cargo clippy -p mapproxy-guest -p mapproxy-hostile --target wasm32-wasip2 -- -D warnings
 
 fuzz_targets := fastcgi requests capabilities images coverages

@@ -49,7 +49,7 @@ fn pictures(criterion: &mut Criterion) {
     }
     let map = scene(MAP.0);
     criterion.bench_function("quantize: a map to 256 colours", |bencher| {
-        bencher.iter(|| quantize(&map, 256))
+        bencher.iter(|| quantize(&map, 256));
     });
     let source = scene(768);
     let mapping = SeparableMapping::extent(10.0, 12.5, 740.0, 742.5, MAP).expect("a size that exists");

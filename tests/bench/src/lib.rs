@@ -9,7 +9,7 @@ use mapproxy_core::image::{ImageFormat, ImageOptions, MapImage, Pixels, Raster, 
 
 #[rustfmt::skip] // would look for the tests of the decoder in the wrong place
 #[path = "../../../host/src/fastcgi/codec.rs"]
-#[allow(dead_code, unreachable_pub, missing_debug_implementations, reason = "the host's own file, of which this is a part")]
+#[expect(dead_code, reason = "the host's own file, of which not all is measured")]
 mod codec;
 
 /// Side of a tile in pixels.
@@ -81,7 +81,7 @@ pub fn configuration(layers: usize) -> Vec<u8> {
     let files = BTreeMap::from([("/etc/mapproxy.yaml".to_owned(), Ok(text.into_bytes()))]);
     match compile("/etc/mapproxy.yaml", &files, &BTreeMap::new()) {
         Outcome::Compiled(compilation) => compilation.bytes,
-        other => panic!("{other:?}"),
+        other => unreachable!("a right configuration that needs no other file: {other:?}"),
     }
 }
 
