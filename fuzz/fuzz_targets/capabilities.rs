@@ -12,9 +12,12 @@ use mapproxy_core::config::{Outcome, compile};
 use mapproxy_core::http::{Headers, Method, Request};
 use mapproxy_core::platform::Platform;
 use mapproxy_core::platform::memory::MemoryPlatform;
-use quick_xml::Reader;
-use quick_xml::events::Event;
 use serde_json::json;
+
+#[path = "../well_formed.rs"]
+mod well_formed;
+
+use well_formed::well_formed;
 
 const DOCUMENTS: [(&str, &str); 8] = [
     ("/service", "service=WMS&request=GetCapabilities&version=1.3.0"),
@@ -26,19 +29,6 @@ const DOCUMENTS: [(&str, &str); 8] = [
     ("/tms/1.0.0", ""),
     ("/tms", ""),
 ];
-
-fn well_formed(text: &str) -> bool {
-    let mut reader = Reader::from_str(text);
-    loop {
-        match reader.read_event() {
-            Ok(Event::Eof) => return true,
-            Ok(Event::Start(start) | Event::Empty(start)) if start.attributes().any(|one| one.is_err()) => return false,
-            Ok(Event::Text(text)) if text.as_ref().chars().any(|c| c < ' ' && !"\t\r\n".contains(c)) => return false,
-            Ok(_) => {}
-            Err(_) => return false,
-        }
-    }
-}
 
 fuzz_target!(|input: &str| {
     let mut texts = input.lines().chain(std::iter::repeat("x"));

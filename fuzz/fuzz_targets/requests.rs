@@ -13,8 +13,11 @@ use mapproxy_core::http::{Headers, Method, Request};
 use mapproxy_core::image::{ImageFormat, ImageOptions, encode, filled};
 use mapproxy_core::platform::Platform;
 use mapproxy_core::platform::memory::{MemoryPlatform, reply};
-use quick_xml::Reader;
-use quick_xml::events::Event;
+
+#[path = "../well_formed.rs"]
+mod well_formed;
+
+use well_formed::well_formed;
 
 const CONFIGURATION: &str = "
 services:
@@ -48,18 +51,6 @@ thread_local! {
         let raster = filled(64, 64, [1, 2, 3, 255]).expect("a small picture");
         encode(raster, &ImageOptions::new(ImageFormat::PNG), None).expect("a small picture")
     };
-}
-
-fn well_formed(text: &str) -> bool {
-    let mut reader = Reader::from_str(text);
-    loop {
-        match reader.read_event() {
-            Ok(Event::Eof) => return true,
-            Ok(Event::Start(start) | Event::Empty(start)) if start.attributes().any(|one| one.is_err()) => return false,
-            Ok(_) => {}
-            Err(_) => return false,
-        }
-    }
 }
 
 fuzz_target!(|input: &str| {

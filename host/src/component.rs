@@ -11,8 +11,8 @@
 
 use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -20,6 +20,8 @@ use sha2::{Digest as _, Sha256};
 use tracing::{debug, info, warn};
 use wasmtime::Engine;
 use wasmtime::component::Component;
+
+use crate::replace::replace;
 
 const MAGIC: &[u8; 16] = b"mapproxy.bundle1";
 const FOOTER_LEN: u64 = 8 + 8 + 32 + 16;
@@ -68,7 +70,7 @@ fn load_wasm(engine: &Engine, wasm: &[u8]) -> Result<Component> {
     }
     info!("compiling the component, once");
     let component = Component::new(engine, wasm)?;
-    if let Err(error) = store(&file, &component.serialize()?) {
+    if let Err(error) = replace(&file, &component.serialize()?, 0o600) {
         warn!(file = %file.display(), %error, "failed to keep the compiled component; the next start compiles again");
     }
     Ok(component)
@@ -92,10 +94,9 @@ pub(crate) fn embed(engine: &Engine, component: &Path, output: &Path) -> Result<
     bytes.extend_from_slice(&Sha256::digest(&wasm));
     bytes.extend_from_slice(MAGIC);
 
-    let temporary = output.with_extension("tmp");
-    fs::write(&temporary, &bytes).with_context(|| format!("failed to write `{}`", temporary.display()))?;
-    fs::set_permissions(&temporary, fs::Permissions::from_mode(0o755))?;
-    fs::rename(&temporary, output).with_context(|| format!("failed to write `{}`", output.display()))?;
+    replace(output, &bytes, 0o755).with_context(|| format!("failed to write `{}`", output.display()))?;
+    // Whatever the umask: it is a program like the one it is a copy of.
+    fs::set_permissions(output, fs::Permissions::from_mode(0o755))?;
     Ok(())
 }
 
@@ -210,25 +211,6 @@ fn prepare_private(directory: &Path) -> Result<()> {
     );
     ensure!(metadata.mode() & 0o022 == 0, "others can write to the directory");
     Ok(())
-}
-
-fn store(file: &Path, bytes: &[u8]) -> Result<()> {
-    let temporary = file.with_extension(format!("{}.tmp", std::process::id()));
-    let written = (|| {
-        let mut out = File::options()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&temporary)?;
-        out.write_all(bytes)?;
-        fs::rename(&temporary, file)
-    })();
-    if written.is_err() {
-        // Half a file is of no use to anyone; that it is gone is not worth a second error.
-        let _ = fs::remove_file(&temporary);
-    }
-    Ok(written?)
 }
 
 /// Two digits for each byte, in lower case.

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use rustix::buffer::spare_capacity;
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
+use rustix::io::retry_on_intr;
 use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 use wasmtime_wasi::filesystem::WasiFilesystemCtx;
@@ -103,7 +104,7 @@ impl Directories {
         let file = openat2(descriptor, rest, flags, Mode::empty(), resolve)?;
         let mut content = Vec::with_capacity(expected);
         // Not `read_to_end`, which asks for the length first and then reads in small pieces: most tiles are one read.
-        while rustix::io::read(&file, spare_capacity(&mut content))? > 0 {
+        while retry_on_intr(|| rustix::io::read(&file, spare_capacity(&mut content)))? > 0 {
             if content.len() == content.capacity() {
                 content.reserve(content.len());
             }

@@ -27,6 +27,7 @@ mod paste;
 mod percent;
 mod projects;
 mod reload;
+mod replace;
 mod request_span;
 mod seed;
 mod server;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::Result;
 use image::{ImageFormat, Rgba, RgbaImage};
 use mapproxy_tests::answers::{header, media_type, text};
+use mapproxy_tests::server::Server;
 use mapproxy_tests::site::Site;
 
 /// Two layers whose server is the one of the test, and which may take 2 s.
@@ -231,6 +232,25 @@ fn ways() -> Vec<(&'static str, Way)> {
     ]
 }
 
+/// A map and tiles whose source has failed in this way, and that nothing of them is kept.
+async fn check_failure(server: &Server, site: &Site, name: &str) -> Result<()> {
+    let map = server.get(MAP).await?;
+    assert_eq!(media_type(&map), "application/vnd.ogc.se_xml", "{name}: {}", text(&map));
+    for path in TILES {
+        let tile = server.get(path).await?;
+        assert_eq!(tile.status(), 500, "{name}: {path}: {}", text(&tile));
+        assert!(header(&tile, "cache-control").contains("no-store"), "{name}: {path}");
+        assert!(
+            !text(&tile).contains("internal error"),
+            "{name}: {path}: {}",
+            text(&tile)
+        );
+    }
+    let kept = site.cached_files();
+    assert!(kept.is_empty(), "{name}: {kept:?}");
+    Ok(())
+}
+
 #[tokio::test]
 async fn every_way_to_fail_has_its_answer_and_leaves_nothing() -> Result<()> {
     let upstream = Upstream::start()?;
@@ -238,20 +258,7 @@ async fn every_way_to_fail_has_its_answer_and_leaves_nothing() -> Result<()> {
     let server = site.start().await?;
     for (name, way) in ways() {
         upstream.tell(way);
-        let map = server.get(MAP).await?;
-        assert_eq!(media_type(&map), "application/vnd.ogc.se_xml", "{name}: {}", text(&map));
-        for path in TILES {
-            let tile = server.get(path).await?;
-            assert_eq!(tile.status(), 500, "{name}: {path}: {}", text(&tile));
-            assert!(header(&tile, "cache-control").contains("no-store"), "{name}: {path}");
-            assert!(
-                !text(&tile).contains("internal error"),
-                "{name}: {path}: {}",
-                text(&tile)
-            );
-        }
-        let kept = site.cached_files();
-        assert!(kept.is_empty(), "{name}: {kept:?}");
+        check_failure(&server, &site, name).await?;
     }
     upstream.tell(full("200 OK", "Content-Type: image/png\r\n", &picture()));
     for path in [MAP].iter().chain(&TILES) {
@@ -281,13 +288,7 @@ async fn a_server_that_speaks_no_tls_is_one_that_fails() -> Result<()> {
         ("half a record", Way::Silence(vec![22, 3, 3, 64])),
     ] {
         upstream.tell(way);
-        let map = server.get(MAP).await?;
-        assert_eq!(media_type(&map), "application/vnd.ogc.se_xml", "{name}: {}", text(&map));
-        for path in TILES {
-            let tile = server.get(path).await?;
-            assert_eq!(tile.status(), 500, "{name}: {path}: {}", text(&tile));
-        }
-        assert!(site.cached_files().is_empty(), "{name}");
+        check_failure(&server, &site, name).await?;
     }
     Ok(())
 }

@@ -1,6 +1,5 @@
 //! `mapproxy check` and `mapproxy compile`.
 
-use std::fs;
 use std::io::{IsTerminal as _, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
@@ -16,6 +15,7 @@ use crate::instance::Guests;
 use crate::paste::{Application, Names};
 use crate::projects;
 use crate::reload::Source;
+use crate::replace::replace;
 
 /// Prints the problems of all files. The exit code is 1 where one of them has an error.
 pub(crate) fn check(args: &CheckArgs, component: &ComponentArgs) -> Result<ExitCode> {
@@ -77,11 +77,7 @@ pub(crate) fn compile(args: &CompileArgs, component: &ComponentArgs) -> Result<E
     };
     show(&compiled.warnings)?;
     let output = args.output.clone().unwrap_or_else(|| main.with_extension("compiled"));
-    // A reader sees the old file or the new one, never half of it.
-    let temporary = output.with_extension(format!("{}.tmp", std::process::id()));
-    fs::write(&temporary, &compiled.bytes)
-        .and_then(|()| fs::rename(&temporary, &output))
-        .with_context(|| format!("failed to write `{}`", output.display()))?;
+    replace(&output, &compiled.bytes, 0o666).with_context(|| format!("failed to write `{}`", output.display()))?;
     Ok(ExitCode::SUCCESS)
 }
 

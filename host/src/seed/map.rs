@@ -1,14 +1,13 @@
 //! `mapproxy seed --map`: what of each level is stored, as a picture in a file (PNG or HTML), and small in the terminal.
 
 use std::fmt::Write as _;
-use std::fs;
-use std::io::BufWriter;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 
 use crate::bindings::seeding::{Cell, Picture};
 use crate::projects::page;
+use crate::replace::replace;
 
 /// A task with a picture of each of its levels.
 #[derive(Debug)]
@@ -44,18 +43,18 @@ fn index(cell: Cell) -> u8 {
 pub(crate) fn write(path: &Path, maps: &[TaskMap]) -> Result<()> {
     let extension = path.extension().and_then(|extension| extension.to_str());
     let written = match extension.map(str::to_ascii_lowercase).as_deref() {
-        Some("png") => png(path, maps),
-        Some("html" | "htm") => Ok(fs::write(path, html(maps))?),
+        Some("png") => png(maps)?,
+        Some("html" | "htm") => html(maps).into_bytes(),
         _ => bail!(
             "`{}` is no map; expected a name that ends in `.png` or `.html`",
             path.display()
         ),
     };
-    written.with_context(|| format!("failed to write `{}`", path.display()))
+    replace(path, &written, 0o666).with_context(|| format!("failed to write `{}`", path.display()))
 }
 
 /// Tasks from top to bottom, their levels from left to right.
-fn png(path: &Path, maps: &[TaskMap]) -> Result<()> {
+fn png(maps: &[TaskMap]) -> Result<Vec<u8>> {
     let most = maps.iter().map(|map| map.levels.len()).max().unwrap_or(0);
     if most == 0 {
         bail!("no task has levels");
@@ -84,14 +83,15 @@ fn png(path: &Path, maps: &[TaskMap]) -> Result<()> {
     }
     let mut palette: Vec<u8> = LEGEND.iter().flat_map(|(_, colour, _)| *colour).collect();
     palette.extend([0x60, 0x68, 0x70]);
-    let file = BufWriter::new(fs::File::create(path)?);
-    let mut encoder = png::Encoder::new(file, u32::try_from(width)?, u32::try_from(height)?);
+    let mut file = Vec::new();
+    let mut encoder = png::Encoder::new(&mut file, u32::try_from(width)?, u32::try_from(height)?);
     encoder.set_color(png::ColorType::Indexed);
     encoder.set_depth(png::BitDepth::Eight);
     encoder.set_palette(palette);
     let mut writer = encoder.write_header()?;
     writer.write_image_data(&pixels)?;
-    Ok(writer.finish()?)
+    writer.finish()?;
+    Ok(file)
 }
 
 fn shape(picture: &Picture) -> (usize, usize) {
@@ -197,6 +197,8 @@ pub(crate) fn small(picture: &Picture) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn map() -> TaskMap {

@@ -13,6 +13,7 @@ use tracing::warn;
 
 use super::ledger::Checkpoint;
 use crate::component::hex;
+use crate::replace::replace;
 
 const VERSION: u64 = 1;
 
@@ -75,9 +76,7 @@ impl ProgressFile {
             })
             .collect();
         let document = json!({ "version": VERSION, "started": self.started, "tasks": tasks });
-        let temporary = self.path.with_extension(format!("{}.tmp", std::process::id()));
-        fs::write(&temporary, serde_json::to_vec_pretty(&document)?)
-            .and_then(|()| fs::rename(&temporary, &self.path))
+        replace(&self.path, &serde_json::to_vec_pretty(&document)?, 0o666)
             .with_context(|| format!("failed to write `{}`", self.path.display()))
     }
 
