@@ -5,10 +5,10 @@ use std::borrow::Cow;
 
 use crate::platform::UnixTime;
 
-use super::decode::{DecodeError, Limits, decode, decode_top, peek_format, peek_size};
+use super::decode::{DecodeError, Limits, decode, decode_part, peek_format, peek_size};
 use super::encode::{EncodeError, encode};
 use super::options::{ImageFormat, ImageOptions};
-use super::raster::Raster;
+use super::raster::{Raster, Window};
 
 /// Whether an answer may be stored, and how old it is.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -138,11 +138,15 @@ impl MapImage {
         }
     }
 
-    /// The first `rows` rows, or more; decodes no more than these where it can, and keeps nothing of it.
-    pub(super) fn top(&self, rows: u32) -> Result<Cow<'_, Raster>, MapImageError> {
+    /// The pixels of the window, or more, and where in the picture their upper left corner is; decodes no more than
+    /// these where it can, and keeps nothing of it. Of a picture outside the window, the nearest pixel.
+    pub(super) fn part(&self, window: Window) -> Result<(Cow<'_, Raster>, (u32, u32)), MapImageError> {
         match &self.content {
-            Content::Encoded(bytes) => Ok(Cow::Owned(decode_top(bytes, &self.limits, rows)?)),
-            Content::Decoded(raster) | Content::Both(_, raster) => Ok(Cow::Borrowed(raster)),
+            Content::Encoded(bytes) => {
+                let (raster, corner) = decode_part(bytes, &self.limits, window)?;
+                Ok((Cow::Owned(raster), corner))
+            }
+            Content::Decoded(raster) | Content::Both(_, raster) => Ok((Cow::Borrowed(raster), (0, 0))),
         }
     }
 

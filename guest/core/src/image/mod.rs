@@ -9,6 +9,7 @@ mod decode;
 mod encode;
 #[cfg(test)]
 mod golden;
+mod jpeg;
 mod map_image;
 mod mask;
 mod merge;

@@ -10,7 +10,9 @@ use std::borrow::Cow;
 use super::map_image::{MapImage, MapImageError};
 use super::options::Resampling;
 use super::quantize::{PaletteBuilder, reduce_weighted};
-use super::raster::{Overlap, Pixels, Raster, RasterError, checked_len, expand_row, full_palette, palette_table};
+use super::raster::{
+    Overlap, Pixels, Raster, RasterError, Window, checked_len, expand_row, full_palette, palette_table,
+};
 use super::transform::{Fill, Mesh, SameSrs, SeparableMapping, warp_mesh, warp_separable};
 
 /// A grid of tiles, row by row, top row first; `None` where there is no tile.
@@ -90,10 +92,15 @@ impl TileMosaic {
             let Some(shown) = Overlap::new(self.tile_size, (width, height), left, top) else {
                 continue;
             };
-            let raster = tile.top(shown.src_y + shown.height)?;
+            let (raster, (x, y)) = tile.part(Window {
+                x: shown.src_x,
+                y: shown.src_y,
+                width: shown.width,
+                height: shown.height,
+            })?;
             // A tile of another size than it should have covers what it can of its place.
-            let size = (raster.width().min(tile_width), raster.height().min(tile_height));
-            if let Some(overlap) = Overlap::new(size, (width, height), left, top) {
+            let size = (raster.width().min(tile_width - x), raster.height().min(tile_height - y));
+            if let Some(overlap) = Overlap::new(size, (width, height), left + i64::from(x), top + i64::from(y)) {
                 covered += u64::from(overlap.width) * u64::from(overlap.height);
                 placed.push(Placed { raster, overlap });
             }

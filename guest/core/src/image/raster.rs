@@ -413,6 +413,36 @@ pub(crate) fn palette_table(raster: &Raster) -> [[u8; 4]; 256] {
     }
 }
 
+/// A part of a picture, in pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Window {
+    pub(crate) x: u32,
+    pub(crate) y: u32,
+    pub(crate) width: u32,
+    pub(crate) height: u32,
+}
+
+impl Window {
+    /// All of any picture.
+    pub(crate) const ALL: Self = Self {
+        x: 0,
+        y: 0,
+        width: u32::MAX,
+        height: u32::MAX,
+    };
+
+    /// What of it lies in a picture of this size, but at least one pixel, the nearest.
+    pub(crate) fn within(self, (width, height): (u32, u32)) -> Self {
+        let axis = |start: u32, len: u32, side: u32| {
+            let start = start.min(side.saturating_sub(1));
+            (start, len.min(side - start).max(1))
+        };
+        let (x, width) = axis(self.x, self.width, width);
+        let (y, height) = axis(self.y, self.height, height);
+        Self { x, y, width, height }
+    }
+}
+
 /// The part of a picture that lands on a canvas when its upper left corner is put at some position of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Overlap {

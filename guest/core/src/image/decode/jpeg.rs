@@ -1,4 +1,6 @@
-//! JPEG to pixels with zune-jpeg: gray stays gray, everything else (YCbCr, RGB, CMYK, YCCK) becomes RGB.
+//! JPEG to pixels: gray stays gray, everything else (YCbCr, RGB, CMYK, YCCK) becomes RGB.
+//!
+//! What is neither ours ([`Header`]) nor whole goes to zune-jpeg, which knows more kinds and goes on where data is wrong.
 
 use zune_jpeg::JpegDecoder;
 use zune_jpeg::errors::DecodeErrors;
@@ -7,7 +9,8 @@ use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
 use super::{DecodeError, Limits};
-use crate::image::raster::{Pixels, Raster};
+use crate::image::jpeg::Header;
+use crate::image::raster::{Pixels, Raster, Window};
 
 fn broken(error: &DecodeErrors) -> DecodeError {
     DecodeError::Broken {
@@ -47,7 +50,27 @@ fn is_complete(bytes: &[u8]) -> bool {
     tail.windows(2).rev().any(|pair| pair == [0xff, 0xd9])
 }
 
-pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Raster, DecodeError> {
+fn raster(width: u32, height: u32, gray: bool, data: Vec<u8>) -> Result<Raster, DecodeError> {
+    let pixels = if gray { Pixels::Gray(data) } else { Pixels::Rgb(data) };
+    Ok(Raster::new(width, height, pixels)?)
+}
+
+/// The pixels of the window, or all, and where they begin.
+pub(super) fn decode(bytes: &[u8], limits: &Limits, window: Window) -> Result<(Raster, (u32, u32)), DecodeError> {
+    if let Some(header) = Header::parse(bytes)
+        && let (width, height) = header.size()
+        && limits.check_size(width, height).is_ok()
+        && is_complete(bytes)
+        && let window = window.within(header.size())
+        && let Some(data) = header.decode(window)
+    {
+        let raster = raster(window.width, window.height, header.is_gray(), data)?;
+        return Ok((raster, (window.x, window.y)));
+    }
+    Ok((decode_any(bytes, limits)?, (0, 0)))
+}
+
+pub(super) fn decode_any(bytes: &[u8], limits: &Limits) -> Result<Raster, DecodeError> {
     let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options(limits.side));
     decoder.decode_headers().map_err(|err| broken(&err))?;
     let (width, height) = dimensions(&decoder)?;
@@ -62,9 +85,5 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Raster, DecodeErro
     let out = if gray { ColorSpace::Luma } else { ColorSpace::RGB };
     decoder.set_options(options(limits.side).jpeg_set_out_colorspace(out));
     let data = decoder.decode().map_err(|err| broken(&err))?;
-    Ok(Raster::new(
-        width,
-        height,
-        if gray { Pixels::Gray(data) } else { Pixels::Rgb(data) },
-    )?)
+    raster(width, height, gray, data)
 }

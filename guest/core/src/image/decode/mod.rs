@@ -7,7 +7,7 @@ mod other;
 mod png;
 
 use super::options::ImageFormat;
-use super::raster::{Raster, RasterError};
+use super::raster::{Raster, RasterError, Window};
 
 /// What a picture may cost before it is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -145,28 +145,30 @@ pub fn peek_size(bytes: &[u8]) -> Result<(u32, u32), DecodeError> {
 /// # Errors
 /// No picture, a broken one, or one above the limits.
 pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Raster, DecodeError> {
-    decode_top(bytes, limits, u32::MAX)
+    decode_part(bytes, limits, Window::ALL).map(|(raster, _)| raster)
 }
 
-/// The picture's first `rows` rows, or more where a codec has no use for knowing that the rest does not show.
+/// What of the picture lies in the window, or more where a codec has no use for knowing that the rest does not show; and
+/// where in the picture the upper left corner of these pixels is. Of a picture outside the window, the nearest pixel.
 ///
 /// # Errors
-/// As [`decode`]; what comes after these rows may be broken.
-pub(super) fn decode_top(bytes: &[u8], limits: &Limits, rows: u32) -> Result<Raster, DecodeError> {
+/// As [`decode`]; what comes after these pixels may be broken.
+pub(super) fn decode_part(bytes: &[u8], limits: &Limits, window: Window) -> Result<(Raster, (u32, u32)), DecodeError> {
     if bytes.len() > limits.bytes {
         return Err(DecodeError::TooManyBytes {
             bytes: bytes.len(),
             limit: limits.bytes,
         });
     }
-    match known_magic(bytes)? {
-        Magic::Png => png::decode(bytes, limits, rows),
-        Magic::Jpeg => jpeg::decode(bytes, limits),
+    let raster = match known_magic(bytes)? {
+        Magic::Jpeg => return jpeg::decode(bytes, limits, window),
+        Magic::Png => png::decode(bytes, limits, window.y.saturating_add(window.height)),
         Magic::Gif => other::decode(bytes, image::ImageFormat::Gif, limits),
         Magic::Tiff => other::decode(bytes, image::ImageFormat::Tiff, limits),
         Magic::WebP => other::decode(bytes, image::ImageFormat::WebP, limits),
         Magic::Bmp => other::decode(bytes, image::ImageFormat::Bmp, limits),
-    }
+    }?;
+    Ok((raster, (0, 0)))
 }
 
 #[cfg(test)]

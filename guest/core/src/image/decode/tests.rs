@@ -6,7 +6,8 @@ use crate::image::raster::Pixels;
 use crate::image::{ImageOptions, encode};
 
 /// Files that Pillow wrote, all of `picture(40, 30, ..)`: see `golden/make.py`.
-static FILES: [(&str, &[u8]); 10] = [
+static FILES: [(&str, &[u8]); 11] = [
+    ("baseline.jpg", include_bytes!("../golden/baseline.jpg")),
     ("cmyk.jpg", include_bytes!("../golden/cmyk.jpg")),
     ("progressive.jpg", include_bytes!("../golden/progressive.jpg")),
     ("gray.jpg", include_bytes!("../golden/gray.jpg")),
@@ -44,6 +45,7 @@ fn every_format_is_read() {
     };
     check("cmyk.jpg", 3, 4.0);
     check("progressive.jpg", 3, 4.0);
+    check("baseline.jpg", 3, 20.0);
     assert!(matches!(check("gray.jpg", 1, 3.0).pixels(), Pixels::Gray(_)));
     assert!(matches!(check("gray16.png", 1, 0.0).pixels(), Pixels::Gray(_)));
     assert!(matches!(check("lzw.tif", 3, 0.0).pixels(), Pixels::Rgb(_)));
@@ -217,24 +219,78 @@ mod properties {
 }
 
 #[test]
-fn the_first_rows_are_those_of_the_whole_picture() {
+fn a_part_is_that_of_the_whole_picture() {
     let options = ImageOptions {
         colors: Some(0),
         ..ImageOptions::default()
     };
     let true_color = encode(picture(40, 30, 4), &options, None).unwrap();
+    let part = |bytes: &[u8], (x, y, width, height)| {
+        let window = Window { x, y, width, height };
+        decode_part(bytes, &Limits::default(), window).unwrap()
+    };
     let files = FILES.iter().map(|&(name, bytes)| (name, bytes));
     for (name, bytes) in files.chain([("rgba.png", &true_color[..])]) {
         let whole = decode(bytes, &Limits::default()).unwrap();
-        for rows in [0, 1, 7, 30, 31] {
-            let top = decode_top(bytes, &Limits::default(), rows).unwrap();
-            assert_eq!(top.width(), 40, "{name} {rows}");
-            assert!(top.height() >= rows.clamp(1, 30), "{name} {rows}: {}", top.height());
-            for y in 0..top.height() {
-                assert_eq!(top.row(y), whole.row(y), "{name} {rows} {y}");
-            }
+        for window in [
+            (0, 0, 40, 30),
+            (0, 0, 40, 1),
+            (7, 5, 20, 11),
+            (16, 8, 16, 16),
+            (17, 0, u32::MAX, u32::MAX),
+            (39, 29, 1, 1),
+        ] {
+            let (raster, (x, y)) = part(bytes, window);
+            let shown = window.0.min(x)..(window.0.saturating_add(window.2)).min(40);
+            assert!(x <= window.0 && x + raster.width() >= shown.end, "{name} {window:?}");
+            assert!(
+                y <= window.1 && y + raster.height() >= window.1.saturating_add(window.3).min(30),
+                "{name} {window:?}"
+            );
+            let same = whole.crop(x.into(), y.into(), raster.width(), raster.height()).unwrap();
+            assert_eq!(raster.bytes(), same.bytes(), "{name} {window:?}");
         }
+        // What is outside is nothing, and no error.
+        let (raster, (x, y)) = part(bytes, (100, 200, 3, 3));
+        assert!(x < 40 && y < 30 && raster.height() <= 30, "{name}");
     }
-    let top = decode_top(file("palette16.png"), &Limits::default(), 7).unwrap();
-    assert_eq!(top.height(), 7);
+    let size = |name: &str, window| part(file(name), window).0.size();
+    assert_eq!(size("palette16.png", (0, 0, 40, 7)), (40, 7));
+    assert_eq!(size("baseline.jpg", (17, 9, 5, 7)), (5, 7));
+    assert_eq!(size("gray.jpg", (17, 9, 50, 70)), (23, 21));
+}
+
+/// Files that are cut off or changed are errors or pictures as they are with zune-jpeg alone.
+#[test]
+fn broken_jpegs_are_what_they_always_were() {
+    // The mean difference of two pictures.
+    let check = |bytes: &[u8], what: &str| {
+        let ours = jpeg::decode(bytes, &Limits::default(), Window::ALL).map(|(raster, _)| raster);
+        let theirs = jpeg::decode_any(bytes, &Limits::default());
+        if let (Ok(ours), Ok(theirs)) = (&ours, &theirs) {
+            assert_eq!(ours.size(), theirs.size(), "{what}");
+            return mean_difference(&ours.to_rgb(), &theirs.to_rgb());
+        }
+        assert_eq!(ours, theirs, "{what}");
+        0.0
+    };
+    for name in ["baseline.jpg", "gray.jpg"] {
+        let bytes = file(name);
+        for len in 3..bytes.len() {
+            assert!(check(&bytes[..len], &format!("{name}, {len} bytes")) < 1.5);
+            // With an end, so that it does not look as if it was cut off.
+            let what = format!("{name}, {len} bytes and an end");
+            assert!(check(&[&bytes[..len], &[0xff, 0xd9]].concat(), &what) < 1.5, "{what}");
+        }
+        let (mut same, mut other) = (0, 0);
+        for at in 2..bytes.len() {
+            let change = [0x01, 0x80, 0xff][at % 3];
+            let mut bytes = bytes.to_vec();
+            bytes[at] ^= change;
+            let difference = check(&bytes, &format!("{name}, byte {at} changed by {change}"));
+            *(if difference < 1.5 { &mut same } else { &mut other }) += 1;
+        }
+        // Of factors and coefficients that no picture has, nonsense of different kinds is made.
+        assert!(other * 20 < same, "{name}: {other} against {same}");
+    }
 }

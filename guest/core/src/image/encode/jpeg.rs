@@ -1,8 +1,7 @@
 //! Pixels to baseline JPEG, 4:2:0, quality 90 unless told otherwise.
 
-use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
-
 use super::EncodeError;
+use crate::image::jpeg;
 use crate::image::options::ImageOptions;
 use crate::image::raster::Raster;
 
@@ -19,15 +18,6 @@ pub(super) fn encode(raster: &Raster, options: &ImageOptions) -> Result<Vec<u8>,
             height,
         });
     };
-    let quality = options.encoding.jpeg_quality.unwrap_or(DEFAULT_QUALITY).clamp(1, 100);
-    let mut out = Vec::with_capacity(raster.bytes().len() / 8 + 1024);
-    let mut encoder = Encoder::new(&mut out, quality);
-    encoder.set_sampling_factor(SamplingFactor::F_2_2);
-    encoder
-        .encode(&raster.to_rgb(), w, h, ColorType::Rgb)
-        .map_err(|err| EncodeError::Failed {
-            format: "jpeg",
-            reason: err.to_string(),
-        })?;
-    Ok(out)
+    let quality = options.encoding.jpeg_quality.unwrap_or(DEFAULT_QUALITY);
+    Ok(jpeg::encode(&raster.to_rgb(), (w, h), quality))
 }

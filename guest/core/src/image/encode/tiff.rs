@@ -3,13 +3,13 @@
 
 use std::io::{Cursor, Seek, Write};
 
-use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 use tiff::TiffResult;
 use tiff::encoder::colortype::{Gray8, RGB8, RGBA8};
 use tiff::encoder::{Compression, DirectoryEncoder, TiffEncoder, TiffKind, TiffKindStandard, colortype};
 use tiff::tags::Tag;
 
 use super::EncodeError;
+use crate::image::jpeg;
 use crate::image::map_image::GeoReference;
 use crate::image::options::{ImageOptions, TiffCompression};
 use crate::image::raster::{Pixels, Raster};
@@ -85,15 +85,7 @@ fn write_jpeg(
             height,
         });
     };
-    let mut strip = Vec::new();
-    let mut encoder = Encoder::new(&mut strip, options.encoding.jpeg_quality.unwrap_or(75).clamp(1, 100));
-    encoder.set_sampling_factor(SamplingFactor::F_2_2);
-    encoder
-        .encode(&raster.to_rgb(), w, h, ColorType::Rgb)
-        .map_err(|err| EncodeError::Failed {
-            format: "tiff (jpeg)",
-            reason: err.to_string(),
-        })?;
+    let strip = jpeg::encode(&raster.to_rgb(), (w, h), options.encoding.jpeg_quality.unwrap_or(75));
     let directory = |out: &mut Cursor<Vec<u8>>| -> TiffResult<()> {
         let mut tiff = TiffEncoder::new(out)?;
         let mut directory = tiff.image_directory()?;

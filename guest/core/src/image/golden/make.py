@@ -4,6 +4,7 @@ Run with `pip install Pillow==12.1.1 numpy==1.26.4` as `python make.py`. The pic
 the tests repeat, so only results are stored.
 """
 import io
+import struct
 import numpy as np
 from PIL import Image
 
@@ -60,6 +61,7 @@ PACKED.close()
 rgb, rgba, gray = (image(picture(40, 30, channels)) for channels in (3, 4, 1))
 rgb.convert("CMYK").save("cmyk.jpg", quality=95, subsampling=0)
 rgb.save("progressive.jpg", quality=95, subsampling=0, progressive=True)
+rgb.save("baseline.jpg", quality=90, restart_marker_rows=1)
 gray.save("gray.jpg", quality=95)
 gray.convert("I;16").point(lambda v: v * 257).save("gray16.png")
 rgba.convert("LA").save("gray_alpha.png")
@@ -68,6 +70,27 @@ rgb.quantize(32).save("palette.gif", transparency=3)
 rgb.save("lzw.tif", compression="tiff_lzw")
 rgba.save("lossless.webp", lossless=True, exact=True)
 rgb.save("plain.bmp")
+
+# JPEG files and what libjpeg makes of them, all in one: size, sampling (0 4:4:4, 1 4:2:2, 2 4:2:0, 3 gray), quality,
+# units between restart markers, and the lengths of file and pixels, which follow
+with open("jpeg.packed", "wb") as packed:
+
+    def jpeg(width, height, sampling, quality, restart=0):
+        im = image(picture(width, height, 1 if sampling == 3 else 3))
+        out = io.BytesIO()
+        sampled = {} if sampling == 3 else {"subsampling": sampling}
+        im.save(out, "jpeg", quality=quality, restart_marker_blocks=restart, **sampled)
+        pixels = np.asarray(Image.open(out)).tobytes()
+        packed.write(struct.pack("<6H", width, height, sampling, quality, restart, len(out.getvalue())))
+        packed.write(struct.pack("<H", len(pixels)) + out.getvalue() + pixels)
+
+    for sampling in range(4):
+        for size in ((1, 1), (3, 2), (5, 4), (8, 9), (16, 16), (17, 32), (33, 17)):
+            jpeg(*size, sampling, 90)
+        jpeg(40, 30, sampling, 75)
+        jpeg(40, 30, sampling, 75, restart=2)
+    for quality in (1, 30, 100):
+        jpeg(40, 30, 2, quality)
 
 # quantising: mean absolute error per channel of Pillow's FASTOCTREE, and sizes of its files
 print("quantise and size:")

@@ -1,0 +1,152 @@
+//! Rows of samples to rows of pixels: chroma to full size, YCbCr to RGB (JFIF 1.02), and back. Exactly as libjpeg does it
+//! (`jdsample.c` "fancy", `jdcolor.c`, `jccolor.c`, `jcsample.c`).
+
+use wide::bytemuck::cast;
+use wide::{i16x8, i32x4, i32x8, u8x16};
+
+/// Makes a row of chroma twice as wide: three parts of a sample and one of its neighbour. With `far`, the row is first
+/// mixed of three parts `near` and one part `far`, the rows of samples beside the row of pixels.
+pub(super) fn upsample(near: &[u8], far: Option<&[u8]>, sums: &mut Vec<u16>, out: &mut Vec<u8>) {
+    sums.clear();
+    sums.push(0);
+    if let Some(far) = far {
+        sums.extend(
+            near.iter()
+                .zip(far)
+                .map(|(&near, &far)| 3 * u16::from(near) + u16::from(far)),
+        );
+    } else {
+        sums.extend(near.iter().map(|&near| u16::from(near)));
+    }
+    sums.push(0);
+    // At both ends a sample is its own neighbour.
+    let len = sums.len();
+    (sums[0], sums[len - 1]) = (sums[1], sums[len - 2]);
+    if far.is_some() {
+        double::<4, 8, 7>(sums, out);
+    } else {
+        double::<2, 1, 2>(sums, out);
+    }
+}
+
+/// Rounding goes down for one neighbour and up for the other, lest the picture gets darker or brighter.
+fn double<const SHIFT: u32, const LEFT: u16, const RIGHT: u16>(sums: &[u16], out: &mut Vec<u8>) {
+    let len = sums.len() - 2;
+    out.clear();
+    out.resize(2 * len, 0);
+    let (left, right) = (&sums[..len], &sums[2..]);
+    for (((pair, &left), &sum), &right) in out
+        .as_chunks_mut::<2>()
+        .0
+        .iter_mut()
+        .zip(left)
+        .zip(&sums[1..=len])
+        .zip(right)
+    {
+        pair[0] = ((3 * sum + left + LEFT) >> SHIFT) as u8;
+        pair[1] = ((3 * sum + right + RIGHT) >> SHIFT) as u8;
+    }
+}
+
+/// `out` is RGB, three bytes for each sample.
+pub(super) fn to_rgb(y: &[u8], cb: &[u8], cr: &[u8], out: &mut [u8]) {
+    let (y, y_rest) = y.as_chunks::<16>();
+    let (cb, cb_rest) = cb.as_chunks();
+    let (cr, cr_rest) = cr.as_chunks();
+    let (out, out_rest) = out.as_chunks_mut::<48>();
+    for (((out, &y), &cb), &cr) in out.iter_mut().zip(y).zip(cb).zip(cr) {
+        *out = rgb(y, cb, cr);
+    }
+    let fill = |rest: &[u8]| std::array::from_fn(|i| rest.get(i).copied().unwrap_or(0));
+    let last = rgb(fill(y_rest), fill(cb_rest), fill(cr_rest));
+    out_rest.copy_from_slice(&last[..out_rest.len()]);
+}
+
+/// One from each in turn.
+fn unpack(a: u8x16, b: u8x16) -> [u8x16; 2] {
+    [u8x16::unpack_low(a, b), u8x16::unpack_high(a, b)]
+}
+
+fn widen(bytes: u8x16) -> [i16x8; 2] {
+    unpack(bytes, u8x16::splat(0)).map(cast)
+}
+
+#[inline]
+fn rgb(y: [u8; 16], cb: [u8; 16], cr: [u8; 16]) -> [u8; 48] {
+    let (y, cb, cr) = (u8x16::new(y), u8x16::new(cb), u8x16::new(cr));
+    let center = i16x8::splat(128);
+    let luma = widen(y);
+    let (blue, red) = (widen(cb).map(|v| v - center), widen(cr).map(|v| v - center));
+    let pairs = unpack(cb, cr).map(|pairs| widen(pairs).map(|v| v - center));
+    // 65536 times the part of the factors that fits 16 bits; the rest of them are whole.
+    let mix = |half: usize, cb: i16, cr: i16| {
+        let factors = i16x8::new([cb, cr, cb, cr, cb, cr, cb, cr]);
+        let mixed = pairs[half].map(|pair| (pair.dot(factors) + i32x4::splat(0x8000)) >> 16);
+        luma[half] + i16x8::from_i32x8_saturate(cast::<[i32x4; 2], i32x8>(mixed))
+    };
+    let bytes = |half: [i16x8; 2]| u8x16::narrow_i16x8(half[0], half[1]).to_array();
+    let r = bytes([0, 1].map(|half| mix(half, 0, 26345) + red[half])); // 1.402 Cr
+    let g = bytes([0, 1].map(|half| mix(half, -22554, 18734) - red[half])); // -0.34414 Cb - 0.71414 Cr
+    let b = bytes([0, 1].map(|half| mix(half, -14942, 0) + blue[half] + blue[half])); // 1.772 Cb
+    let mut out = [0; 48];
+    for (((out, r), g), b) in out.as_chunks_mut::<3>().0.iter_mut().zip(r).zip(g).zip(b) {
+        *out = [r, g, b];
+    }
+    out
+}
+
+/// Samples of a row of RGB pixels, as many of each as there are pixels.
+pub(super) fn from_rgb(pixels: &[u8], y: &mut [u8], cb: &mut [u8], cr: &mut [u8]) {
+    let (pixels, rest) = pixels.as_chunks::<48>();
+    let (y, y_rest) = y.as_chunks_mut::<16>();
+    let (cb, cb_rest) = cb.as_chunks_mut::<16>();
+    let (cr, cr_rest) = cr.as_chunks_mut::<16>();
+    for (((pixels, y), cb), cr) in pixels.iter().zip(y).zip(cb).zip(cr) {
+        [*y, *cb, *cr] = ycbcr(pixels);
+    }
+    let last = ycbcr(&std::array::from_fn(|i| rest.get(i).copied().unwrap_or(0)));
+    for (out, last) in [y_rest, cb_rest, cr_rest].into_iter().zip(last) {
+        out.copy_from_slice(&last[..out.len()]);
+    }
+}
+
+#[inline]
+fn ycbcr(pixels: &[u8; 48]) -> [[u8; 16]; 3] {
+    let band = |band: usize| u8x16::new(std::array::from_fn(|i| pixels[3 * i + band]));
+    let (r, g, b) = (band(0), band(1), band(2));
+    // Four vectors of four pairs each.
+    let pairs = |a: u8x16, b: u8x16| {
+        let [low, high] = unpack(a, b).map(widen);
+        [low[0], low[1], high[0], high[1]]
+    };
+    let (rg, bg) = (pairs(r, g), pairs(b, g));
+    // 65536 times the factors; 32767 is the largest there is, so one more is added by hand or they come in two parts.
+    let factors = |a: i16, b: i16| i16x8::new([a, b, a, b, a, b, a, b]);
+    let bytes = |sums: [i32x4; 4]| {
+        let [a, b, c, d] = sums.map(|sum| sum >> 16);
+        let narrow = |halves: [i32x4; 2]| i16x8::from_i32x8_saturate(cast::<[i32x4; 2], i32x8>(halves));
+        u8x16::narrow_i16x8(narrow([a, b]), narrow([c, d])).to_array()
+    };
+    // The first of each pair, times 32768.
+    let half = |pair: i16x8| (cast::<i16x8, i32x4>(pair) & i32x4::splat(0xffff)) << 15;
+    let chroma = i32x4::splat((128 << 16) + 0x7fff);
+    let each = |sum: &dyn Fn(usize) -> i32x4| bytes([sum(0), sum(1), sum(2), sum(3)]);
+    [
+        // 0.299 R + 0.587 G + 0.114 B
+        each(&|i| rg[i].dot(factors(19595, 22086)) + bg[i].dot(factors(7471, 16384)) + i32x4::splat(0x8000)),
+        // -0.16874 R - 0.33126 G + 0.5 B
+        each(&|i| rg[i].dot(factors(-11059, -21709)) + half(bg[i]) + chroma),
+        // 0.5 R - 0.41869 G - 0.08131 B
+        each(&|i| bg[i].dot(factors(-5329, -27439)) + half(rg[i]) + chroma),
+    ]
+}
+
+/// Means of 2 x 2 samples. Rounding goes down and up in turn, lest the picture gets darker or brighter.
+pub(super) fn halve(upper: &[u8], lower: &[u8], out: &mut [u8]) {
+    let samples = upper.as_chunks::<4>().0.iter().zip(lower.as_chunks::<4>().0);
+    for (out, (&upper, &lower)) in out.as_chunks_mut::<2>().0.iter_mut().zip(samples) {
+        let [a, b, c, d] = upper.map(u16::from);
+        let [e, f, g, h] = lower.map(u16::from);
+        *out = [((a + b + e + f + 1) >> 2) as u8, ((c + d + g + h + 2) >> 2) as u8];
+    }
+}

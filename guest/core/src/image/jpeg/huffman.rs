@@ -1,0 +1,277 @@
+//! Entropy coded data to coefficients (T.81, annex F.2).
+//!
+//! `None` everywhere means: not as it should be. Whoever asked gives the file to a decoder that knows how to go on.
+
+use wide::bytemuck::cast_mut;
+
+use super::ZIGZAG;
+use super::dct::Paired;
+
+/// Codes up to this length are found in one step.
+const SHORT: u32 = 9;
+/// The longest code.
+const LONGEST: usize = 16;
+/// Coefficients of 8 bit samples have no more bits than this: 10 behind a run, 11 in the difference of a DC.
+const MOST_BITS: u32 = 11;
+
+/// Bits of a code and the value behind it.
+const MOST_TOTAL: u32 = LONGEST as u32 + MOST_BITS;
+
+/// A Huffman table as the file has it: how many codes there are of each length, and the symbols in the order of the codes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Definition<'a> {
+    pub(super) counts: &'a [u8; LONGEST],
+    pub(super) symbols: &'a [u8],
+}
+
+/// What a code stands for, in one word, which a single load brings. 0 if there is no such code.
+#[derive(Clone, Copy, Debug, Default)]
+struct Symbol(u32);
+
+impl Symbol {
+    fn new(length: u8, symbol: u8) -> Self {
+        let (run, size) = (symbol >> 4, symbol & 15);
+        Self(u32::from_le_bytes([length + size, length, run, size]))
+    }
+
+    /// Bits of the code and of the value behind it.
+    fn total(self) -> u32 {
+        self.0 & 0xff
+    }
+
+    /// Bits of the code.
+    fn length(self) -> u32 {
+        self.0 >> 8 & 0xff
+    }
+
+    /// Zeros before the coefficient.
+    fn run(self) -> usize {
+        (self.0 >> 16 & 0xff) as usize
+    }
+
+    /// Bits of the coefficient.
+    fn size(self) -> u32 {
+        self.0 >> 24
+    }
+}
+
+/// A Huffman table to decode with.
+#[derive(Debug)]
+pub(super) struct Table {
+    short: [Symbol; 1 << SHORT],
+    /// By length: the first code that is longer, aligned to the left of 16 bits, and the place of its own first symbol.
+    lengths: [(u32, u16); LONGEST + 1],
+    symbols: Vec<Symbol>,
+}
+
+impl Table {
+    /// `None` if there are more codes than fit, or one for more bits than a coefficient has.
+    pub(super) fn new(definition: &Definition<'_>) -> Option<Self> {
+        let mut table = Self {
+            short: [Symbol::default(); 1 << SHORT],
+            lengths: [(0, 0); LONGEST + 1],
+            symbols: Vec::with_capacity(definition.symbols.len()),
+        };
+        let (mut code, mut symbols) = (0_u32, definition.symbols.iter());
+        for (length, &count) in (1_u8..).zip(definition.counts) {
+            let width = 1_u32 << (LONGEST as u32 - u32::from(length));
+            table.lengths[usize::from(length)].1 = table.symbols.len() as u16;
+            for _ in 0..count {
+                let &symbol = symbols.next()?;
+                let symbol = Symbol::new(length, symbol);
+                if code + width > 1 << LONGEST || symbol.size() > MOST_BITS {
+                    return None;
+                }
+                if u32::from(length) <= SHORT {
+                    let unused = LONGEST as u32 - SHORT;
+                    table.short[(code >> unused) as usize..((code + width) >> unused) as usize].fill(symbol);
+                }
+                table.symbols.push(symbol);
+                code += width;
+            }
+            table.lengths[usize::from(length)].0 = code;
+        }
+        Some(table)
+    }
+
+    /// The symbol that these bits begin with.
+    #[inline]
+    fn symbol(&self, bits: u64) -> Option<Symbol> {
+        let symbol = self.short[(bits >> (64 - SHORT)) as usize];
+        if symbol.0 > 0 {
+            Some(symbol)
+        } else {
+            self.long_symbol(bits)
+        }
+    }
+
+    #[cold]
+    fn long_symbol(&self, bits: u64) -> Option<Symbol> {
+        let code = (bits >> 48) as u32;
+        let length = (SHORT as usize + 1..=LONGEST).find(|&length| code < self.lengths[length].0)?;
+        let first = self.lengths[length - 1].0;
+        let place = u32::from(self.lengths[length].1) + ((code - first) >> (LONGEST - length));
+        self.symbols.get(place as usize).copied()
+    }
+}
+
+/// The value that follows the code these bits begin with (T.81, F.2.2.1, EXTEND).
+#[inline]
+fn value(bits: u64, symbol: Symbol) -> i32 {
+    let bits = bits << symbol.length();
+    let value = (bits >> 1 >> (63 - symbol.size())) as i32;
+    // What begins with 0 is negative.
+    let negative = !((bits as i64) >> 63) as i32;
+    value + (negative & (1 - (1 << symbol.size())))
+}
+
+/// A stretch between two restart markers.
+#[derive(Clone, Copy, Debug)]
+struct Segment {
+    /// In words.
+    start: usize,
+    /// How many there are.
+    bits: usize,
+}
+
+/// The entropy coded data without stuffed bytes and markers, in words of 64 bits that begin with the highest one.
+#[derive(Debug)]
+pub(super) struct Scan {
+    words: Vec<u64>,
+    segments: Vec<Segment>,
+}
+
+impl Scan {
+    /// What lies between the head of a scan and the next marker that is no restart.
+    pub(super) fn new(mut bytes: &[u8]) -> Option<Self> {
+        let mut scan = Self {
+            words: Vec::with_capacity(bytes.len() / 8 + 3),
+            segments: Vec::new(),
+        };
+        let mut plain = Vec::with_capacity(bytes.len());
+        loop {
+            let end = bytes.iter().position(|&byte| byte == 0xff)?;
+            plain.extend_from_slice(&bytes[..end]);
+            let marker = *bytes.get(end + 1)?;
+            bytes = &bytes[end + 2..];
+            if marker == 0 {
+                plain.push(0xff);
+                continue;
+            }
+            scan.push(&plain);
+            plain.clear();
+            let restart = 0xd0 + (scan.segments.len() as u8 - 1) % 8;
+            if marker != restart {
+                break;
+            }
+        }
+        // So that a reader finds two words wherever it is.
+        scan.words.extend([0; 2]);
+        Some(scan)
+    }
+
+    fn push(&mut self, bytes: &[u8]) {
+        let (start, bits) = (self.words.len(), bytes.len() * 8);
+        self.segments.push(Segment { start, bits });
+        let (words, rest) = bytes.as_chunks::<8>();
+        self.words.extend(words.iter().map(|&word| u64::from_be_bytes(word)));
+        let mut last = [0; 8];
+        last[..rest.len()].copy_from_slice(rest);
+        self.words.push(u64::from_be_bytes(last));
+    }
+
+    /// Reads the stretch with this number.
+    pub(super) fn reader(&self, number: usize) -> Option<Reader<'_>> {
+        let Segment { start, bits } = *self.segments.get(number)?;
+        let words = self.words.get(start..)?;
+        Some(Reader { words, bit: 0, bits })
+    }
+}
+
+/// A place in a stretch of entropy coded data.
+#[derive(Debug)]
+pub(super) struct Reader<'a> {
+    words: &'a [u64],
+    bit: usize,
+    bits: usize,
+}
+
+impl Reader<'_> {
+    /// The next 64 bits. At the end there are other ones behind the right ones: see [`Self::is_valid`].
+    #[inline]
+    fn peek(&self) -> Option<u64> {
+        let &[high, low] = self.words.get(self.bit / 64..)?.first_chunk()?;
+        let offset = self.bit % 64;
+        Some((high << offset) | (low >> 1 >> (63 - offset)))
+    }
+
+    /// Whether all that was read was there.
+    pub(super) fn is_valid(&self) -> bool {
+        self.bit <= self.bits
+    }
+
+    /// Reads the coefficients of a block, in zigzag order, dequantised; `None` skips them. How many there are up to the
+    /// last one that is not 0.
+    #[inline]
+    pub(super) fn block(
+        &mut self,
+        (dc_table, ac_table): (&Table, &Table),
+        dc: &mut i32,
+        mut out: Option<(&[i16; 64], &mut Paired)>,
+    ) -> Option<usize> {
+        let (mut bits, mut used) = (self.peek()?, 0);
+        let symbol = dc_table.symbol(bits)?;
+        *dc = dc.wrapping_add(value(bits, symbol));
+        bits <<= symbol.total();
+        used += symbol.total();
+        if let Some((quants, coefficients)) = &mut out {
+            **coefficients = Paired::default();
+            flat(coefficients)[0] = (*dc as i16).wrapping_mul(quants[0]);
+        }
+        let (mut next, mut last) = (1, 0);
+        while next < 64 {
+            if used > 64 - MOST_TOTAL {
+                self.bit += used as usize;
+                (bits, used) = (self.peek()?, 0);
+            }
+            let symbol = ac_table.symbol(bits)?;
+            let before = bits;
+            bits <<= symbol.total();
+            used += symbol.total();
+            next += symbol.run();
+            if symbol.size() == 0 {
+                if symbol.run() < 15 {
+                    break; // end of block
+                }
+                next += 1; // sixteen zeros
+                continue;
+            }
+            let &place = PLACES.get(next)?;
+            if let Some((quants, coefficients)) = &mut out {
+                flat(coefficients)[usize::from(place) % 64] =
+                    (value(before, symbol) as i16).wrapping_mul(quants[next % 64]);
+            }
+            last = next;
+            next += 1;
+        }
+        self.bit += used as usize;
+        (next <= 64).then_some(last + 1)
+    }
+}
+
+#[inline]
+fn flat(coefficients: &mut Paired) -> &mut [i16; 64] {
+    cast_mut(&mut coefficients.0)
+}
+
+/// Where the coefficients of the zigzag order stand in [`Paired`].
+const PLACES: [u8; 64] = {
+    let mut places = [0; 64];
+    let mut at = 0;
+    while at < 64 {
+        let (row, column) = (ZIGZAG[at] / 8, ZIGZAG[at] % 8);
+        places[at] = row / 2 * 16 + column * 2 + row % 2;
+        at += 1;
+    }
+    places
+};
