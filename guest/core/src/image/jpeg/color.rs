@@ -112,34 +112,53 @@ pub(super) fn from_rgb(pixels: &[u8], y: &mut [u8], cb: &mut [u8], cr: &mut [u8]
 
 #[inline]
 fn ycbcr(pixels: &[u8; 48]) -> [[u8; 16]; 3] {
-    let band = |band: usize| u8x16::new(std::array::from_fn(|i| pixels[3 * i + band]));
-    let (r, g, b) = (band(0), band(1), band(2));
+    let pixels: [u8x16; 3] = cast(*pixels);
+    let [r, g, b] = [0, 1, 2].map(|band| {
+        let [first, second, third] = const { &BANDS }[band];
+        pixels[0].shuffle_zeroing(first) | pixels[1].shuffle_zeroing(second) | pixels[2].shuffle_zeroing(third)
+    });
     // Four vectors of four pairs each.
     let pairs = |a: u8x16, b: u8x16| {
         let [low, high] = unpack(a, b).map(widen);
         [low[0], low[1], high[0], high[1]]
     };
     let (rg, bg) = (pairs(r, g), pairs(b, g));
-    // 65536 times the factors; 32767 is the largest there is, so one more is added by hand or they come in two parts.
+    // 65536 times the factors; what is above 32767 comes in two parts or is shifted.
     let factors = |a: i16, b: i16| i16x8::new([a, b, a, b, a, b, a, b]);
-    let bytes = |sums: [i32x4; 4]| {
-        let [a, b, c, d] = sums.map(|sum| sum >> 16);
-        let narrow = |halves: [i32x4; 2]| i16x8::from_i32x8_saturate(cast::<[i32x4; 2], i32x8>(halves));
-        u8x16::narrow_i16x8(narrow([a, b]), narrow([c, d])).to_array()
+    let halves = |pair: i16x8| (cast::<i16x8, i32x4>(pair) & i32x4::splat(0xffff)) << 15;
+    let bytes = |[a, b, c, d]: [i32x4; 4]| {
+        let narrow = |low: i32x4, high: i32x4| i16x8::from_i32x8_saturate(cast([low >> 16, high >> 16]));
+        u8x16::narrow_i16x8(narrow(a, b), narrow(c, d)).to_array()
     };
-    // The first of each pair, times 32768.
-    let half = |pair: i16x8| (cast::<i16x8, i32x4>(pair) & i32x4::splat(0xffff)) << 15;
+    let round = i32x4::splat(0x8000);
     let chroma = i32x4::splat((128 << 16) + 0x7fff);
-    let each = |sum: &dyn Fn(usize) -> i32x4| bytes([sum(0), sum(1), sum(2), sum(3)]);
-    [
-        // 0.299 R + 0.587 G + 0.114 B
-        each(&|i| rg[i].dot(factors(19595, 22086)) + bg[i].dot(factors(7471, 16384)) + i32x4::splat(0x8000)),
-        // -0.16874 R - 0.33126 G + 0.5 B
-        each(&|i| rg[i].dot(factors(-11059, -21709)) + half(bg[i]) + chroma),
-        // 0.5 R - 0.41869 G - 0.08131 B
-        each(&|i| bg[i].dot(factors(-5329, -27439)) + half(rg[i]) + chroma),
-    ]
+    let each = [0, 1, 2, 3];
+    // 0.299 R + 0.587 G + 0.114 B
+    let y = each.map(|i| rg[i].dot(factors(19595, 22086)) + bg[i].dot(factors(7471, 16384)) + round);
+    // -0.16874 R - 0.33126 G + 0.5 B
+    let cb = each.map(|i| rg[i].dot(factors(-11059, -21709)) + halves(bg[i]) + chroma);
+    // 0.5 R - 0.41869 G - 0.08131 B
+    let cr = each.map(|i| bg[i].dot(factors(-5329, -27439)) + halves(rg[i]) + chroma);
+    [bytes(y), bytes(cb), bytes(cr)]
 }
+
+/// Where the samples of each band are in 48 bytes of pixels: by vector, 255 for those in other ones.
+const BANDS: [[u8x16; 3]; 3] = {
+    let mut bands = [[u8x16::splat(255); 3]; 3];
+    let mut band = 0;
+    while band < 3 {
+        let mut places = [[255; 16]; 3];
+        let mut pixel = 0;
+        while pixel < 16 {
+            let at = 3 * pixel + band;
+            places[at / 16][pixel] = (at % 16) as u8;
+            pixel += 1;
+        }
+        bands[band] = [u8x16::new(places[0]), u8x16::new(places[1]), u8x16::new(places[2])];
+        band += 1;
+    }
+    bands
+};
 
 /// Means of 2 x 2 samples. Rounding goes down and up in turn, lest the picture gets darker or brighter.
 pub(super) fn halve(upper: &[u8], lower: &[u8], out: &mut [u8]) {

@@ -62,12 +62,14 @@ impl Header<'_> {
     /// The pixels of the window, which must lie within the picture: gray (one component) or RGB. `None` if something is
     /// wrong with the data, as far as it was read.
     pub(in crate::image) fn decode(&self, window: Window) -> Option<Vec<u8>> {
-        let scan = Scan::new(self.scan)?;
         let (width, height) = self.size();
         let (horizontal, vertical) = self.sampling();
         let across = width.div_ceil(8 * horizontal);
         let columns = units(&(window.x..window.x + window.width), 8 * horizontal, width);
         let rows = units(&(window.y..window.y + window.height), 8 * vertical, height);
+        // Without restarts there is one stretch, with them as many as are needed for the last unit.
+        let last = (rows.end - 1) * across + columns.end - 1;
+        let scan = Scan::new(self.scan, last.checked_div(self.restart).unwrap_or(0) as usize + 1)?;
         let mut strips: Vec<_> = self
             .components
             .iter()

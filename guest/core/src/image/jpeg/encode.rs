@@ -62,21 +62,18 @@ const CHROMA_AC: Definition<'_> = Definition {
 };
 
 /// An RGB picture as a file. `quality` is libjpeg's, from 1 to 100; neither side is 0.
-pub(in crate::image) fn encode(pixels: &[u8], (width, height): (u16, u16), quality: u8) -> Vec<u8> {
+pub(in crate::image) fn encode(pixels: &[u8], size: (u16, u16), quality: u8) -> Vec<u8> {
     let quants = [LUMA, CHROMA].map(|table| scaled(&table, quality));
-    let mut out = Vec::with_capacity(pixels.len() / 8 + 1024);
-    header(&mut out, (width, height), &quants);
     let mut bits = Bits {
-        out,
-        pending: 0,
-        count: 0,
+        words: Vec::with_capacity(pixels.len() / 64),
+        last: Last { word: 0, free: 64 },
     };
     let [luma, chroma] = [(LUMA_DC, LUMA_AC, 0), (CHROMA_DC, CHROMA_AC, 1)].map(|(dc, ac, number)| Coding {
         reciprocals: reciprocals(&quants[number]),
         dc: codes(&dc),
         ac: codes(&ac),
     });
-    let (width, height) = (usize::from(width), usize::from(height));
+    let (width, height) = (usize::from(size.0), usize::from(size.1));
     // Blocks of luma that hold pixels. The others of a unit are empty.
     let blocks = width.div_ceil(8);
     let mut strip = Strip::new(width);
@@ -101,7 +98,11 @@ pub(in crate::image) fn encode(pixels: &[u8], (width, height): (u16, u16), quali
             }
         }
     }
-    bits.finish()
+    let mut out = Vec::with_capacity(bits.words.len() * 9 + 1024);
+    header(&mut out, size, &quants);
+    bits.write(&mut out);
+    out.extend([0xff, 0xd9]);
+    out
 }
 
 /// The factors for this quality, as `jpeg_quality_scaling` and `jpeg_add_quant_table` have them.
@@ -294,9 +295,11 @@ impl Coding {
             mask |= IN_ZIGZAG[row][not_zero as usize & 0xff];
         }
         let block: &[i16; 64] = cast_ref(&block);
+        let Bits { words, last: end } = bits;
+        let mut bits = *end;
         let value = i32::from(block[0]);
         let (size, low) = magnitude(value - *dc);
-        bits.put(self.dc[size as usize], size, low);
+        bits.put(words, self.dc[size as usize], size, low);
         *dc = value;
         mask &= !1;
         let mut last = 0;
@@ -305,23 +308,25 @@ impl Coding {
             mask &= mask - 1;
             let mut run = at - last - 1;
             while run > 15 {
-                bits.put(self.ac[0xf0], 0, 0);
+                bits.put(words, self.ac[0xf0], 0, 0);
                 run -= 16;
             }
             let value = block[usize::from(ZIGZAG[at as usize % 64]) % 64];
             let (size, low) = magnitude(i32::from(value));
-            bits.put(self.ac[(run << 4 | size) as usize % 256], size, low);
+            bits.put(words, self.ac[(run << 4 | size) as usize % 256], size, low);
             last = at;
         }
         if last < 63 {
-            bits.put(self.ac[0], 0, 0); // end of block
+            bits.put(words, self.ac[0], 0, 0); // end of block
         }
+        *end = bits;
     }
 
     /// A block like the one before, but flat.
     fn nothing(&self, bits: &mut Bits) {
-        bits.put(self.dc[0], 0, 0);
-        bits.put(self.ac[0], 0, 0);
+        for code in [self.dc[0], self.ac[0]] {
+            bits.last.put(&mut bits.words, code, 0, 0);
+        }
     }
 }
 
@@ -352,50 +357,61 @@ const IN_ZIGZAG: [[u64; 256]; 8] = {
     masks
 };
 
-/// Writes entropy coded data.
+/// Collects entropy coded data, in words that begin with the highest bit.
 struct Bits {
-    out: Vec<u8>,
-    /// Its lowest `count` bits have not been written, less than 32.
-    pending: u64,
-    count: u32,
+    words: Vec<u64>,
+    last: Last,
+}
+
+/// The word that is not full yet, and how many of its bits are free, at least one. Apart, so that it stays in registers.
+#[derive(Clone, Copy)]
+struct Last {
+    word: u64,
+    free: u32,
+}
+
+impl Last {
+    /// A code and `size` bits of a value behind it, together at most 27.
+    #[inline]
+    fn put(&mut self, words: &mut Vec<u64>, code: Code, size: u32, value: u32) {
+        let length = u32::from(code.length) + size;
+        let bits = u64::from(u32::from(code.bits) << size | value);
+        if length < self.free {
+            self.free -= length;
+            self.word |= bits << self.free;
+        } else {
+            let over = length - self.free;
+            words.push(self.word | bits >> over);
+            // Nothing is left of the bits if none are over.
+            self.word = bits << 1 << (63 - over);
+            self.free = 64 - over;
+        }
+    }
 }
 
 impl Bits {
-    /// A code and `size` bits of a value behind it, together at most 27.
-    #[inline]
-    fn put(&mut self, code: Code, size: u32, value: u32) {
-        let length = u32::from(code.length) + size;
-        self.pending = self.pending << length | u64::from(u32::from(code.bits) << size | value);
-        self.count += length;
-        if self.count >= 32 {
-            self.count -= 32;
-            let word = (self.pending >> self.count) as u32;
+    /// Appends the data, with ones in what is left of the last byte, and a zero behind each byte 0xff.
+    fn write(self, out: &mut Vec<u8>) {
+        for word in self.words {
             // Whether a byte is 0xff: whether one of the complement is 0.
-            if (!word).wrapping_sub(0x0101_0101) & word & 0x8080_8080 == 0 {
-                self.out.extend_from_slice(&word.to_be_bytes());
+            const ONES: u64 = u64::MAX / 0xff;
+            if (!word).wrapping_sub(ONES) & word & (ONES << 7) == 0 {
+                out.extend_from_slice(&word.to_be_bytes());
             } else {
-                self.stuff(&word.to_be_bytes());
+                stuff(out, &word.to_be_bytes());
             }
         }
+        let Last { word, free } = self.last;
+        let filled = word | (u64::MAX >> (64 - free));
+        stuff(out, &filled.to_be_bytes()[..(64 - free).div_ceil(8) as usize]);
     }
+}
 
-    #[cold]
-    fn stuff(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.out.push(byte);
-            if byte == 0xff {
-                self.out.push(0);
-            }
+fn stuff(out: &mut Vec<u8>, bytes: &[u8]) {
+    for &byte in bytes {
+        out.push(byte);
+        if byte == 0xff {
+            out.push(0);
         }
-    }
-
-    /// The file, with ones in what is left of the last byte.
-    fn finish(mut self) -> Vec<u8> {
-        let filled = self.pending << 7 | 0x7f;
-        let count = self.count + 7;
-        let word = filled << (64 - count);
-        self.stuff(&word.to_be_bytes()[..count as usize / 8]);
-        self.out.extend([0xff, 0xd9]);
-        self.out
     }
 }

@@ -142,8 +142,8 @@ pub(super) struct Scan {
 }
 
 impl Scan {
-    /// What lies between the head of a scan and the next marker that is no restart.
-    pub(super) fn new(mut bytes: &[u8]) -> Option<Self> {
+    /// What lies between the head of a scan and the next marker, or the first `most` stretches between restarts.
+    pub(super) fn new(mut bytes: &[u8], most: usize) -> Option<Self> {
         let mut scan = Self {
             words: Vec::with_capacity(bytes.len() / 8 + 3),
             segments: Vec::new(),
@@ -158,10 +158,10 @@ impl Scan {
                 plain.push(0xff);
                 continue;
             }
+            let restart = 0xd0 + (scan.segments.len() % 8) as u8;
             scan.push(&plain);
             plain.clear();
-            let restart = 0xd0 + (scan.segments.len() as u8 - 1) % 8;
-            if marker != restart {
+            if marker != restart || scan.segments.len() == most {
                 break;
             }
         }
