@@ -121,6 +121,48 @@ fn only_tiles_in_the_window_are_decoded() {
 }
 
 #[test]
+fn of_encoded_tiles_only_the_window_is_decoded() {
+    let source = scene(96);
+    let jpeg = ImageOptions::new(ImageFormat::JPEG);
+    let tile = |x: u32, y: u32| {
+        let tile = source.crop(i64::from(x * 32), i64::from(y * 32), 32, 32).unwrap();
+        Some(MapImage::from_bytes(encode(tile, &jpeg, None).unwrap(), jpeg.clone()))
+    };
+    let tiles = (0..9).map(|at| tile(at % 3, at / 3)).collect();
+    let mut mosaic = TileMosaic::new(3, 3, (32, 32), tiles).unwrap();
+    let whole = mosaic.window((0, 0), (96, 96), None, CLEAR).unwrap();
+    for ((x, y), (width, height)) in [
+        ((0, 0), (96, 96)),
+        ((13, 25), (57, 40)),
+        ((40, 17), (1, 33)),
+        ((60, 31), (9, 2)),
+    ] {
+        let window = mosaic.window((x, y), (width, height), None, CLEAR).unwrap();
+        assert_eq!(
+            window,
+            whole.crop(x, y, width, height).unwrap(),
+            "{x} {y} {width} {height}"
+        );
+    }
+    // A tile of another size fills what it can, and nothing of it shows beyond.
+    let small = source.crop(0, 0, 20, 10).unwrap();
+    mosaic.tiles[4] = Some(MapImage::from_bytes(encode(small, &jpeg, None).unwrap(), jpeg));
+    let whole = mosaic.window((0, 0), (96, 96), None, CLEAR).unwrap();
+    assert_eq!(whole.pixel(51, 41).map(|color| color[3]), Some(255));
+    assert_eq!(whole.pixel(52, 41), Some([0; 4]));
+    for ((x, y), (width, height)) in [
+        ((32, 32), (32, 32)),
+        ((40, 35), (30, 3)),
+        ((55, 50), (5, 5)),
+        ((51, 41), (2, 2)),
+    ] {
+        let window = mosaic.window((x, y), (width, height), None, CLEAR).unwrap();
+        let expect = whole.crop(x, y, width, height).unwrap();
+        assert_eq!(window.to_rgba(), expect.to_rgba(), "{x} {y} {width} {height}");
+    }
+}
+
+#[test]
 fn maps_equal_those_of_the_whole() {
     let source = scene(64);
     let bbox = [0.0, 0.0, 64.0, 64.0];
