@@ -32,7 +32,6 @@ pub(super) fn upsample(near: &[u8], far: Option<&[u8]>, sums: &mut Vec<u16>, out
 /// Rounding goes down for one neighbour and up for the other, lest the picture gets darker or brighter.
 fn double<const SHIFT: u32, const LEFT: u16, const RIGHT: u16>(sums: &[u16], out: &mut Vec<u8>) {
     let len = sums.len() - 2;
-    out.clear();
     out.resize(2 * len, 0);
     let (left, right) = (&sums[..len], &sums[2..]);
     for (((pair, &left), &sum), &right) in out
@@ -57,9 +56,15 @@ pub(super) fn to_rgb(y: &[u8], cb: &[u8], cr: &[u8], out: &mut [u8]) {
     for (((out, &y), &cb), &cr) in out.iter_mut().zip(y).zip(cb).zip(cr) {
         *out = rgb(y, cb, cr);
     }
-    let fill = |rest: &[u8]| std::array::from_fn(|i| rest.get(i).copied().unwrap_or(0));
-    let last = rgb(fill(y_rest), fill(cb_rest), fill(cr_rest));
-    out_rest.copy_from_slice(&last[..out_rest.len()]);
+    if !out_rest.is_empty() {
+        let last = rgb(filled(y_rest), filled(cb_rest), filled(cr_rest));
+        out_rest.copy_from_slice(&last[..out_rest.len()]);
+    }
+}
+
+/// These bytes, and 0 behind them.
+fn filled<const LEN: usize>(bytes: &[u8]) -> [u8; LEN] {
+    std::array::from_fn(|at| bytes.get(at).copied().unwrap_or(0))
 }
 
 /// One from each in turn.
@@ -104,9 +109,11 @@ pub(super) fn from_rgb(pixels: &[u8], y: &mut [u8], cb: &mut [u8], cr: &mut [u8]
     for (((pixels, y), cb), cr) in pixels.iter().zip(y).zip(cb).zip(cr) {
         [*y, *cb, *cr] = ycbcr(pixels);
     }
-    let last = ycbcr(&std::array::from_fn(|i| rest.get(i).copied().unwrap_or(0)));
-    for (out, last) in [y_rest, cb_rest, cr_rest].into_iter().zip(last) {
-        out.copy_from_slice(&last[..out.len()]);
+    if !rest.is_empty() {
+        let last = ycbcr(&filled(rest));
+        for (out, last) in [y_rest, cb_rest, cr_rest].into_iter().zip(last) {
+            out.copy_from_slice(&last[..out.len()]);
+        }
     }
 }
 

@@ -7,13 +7,25 @@
 use wide::bytemuck::cast;
 use wide::{i16x8, i32x4, i32x8, u8x16};
 
+use super::ZIGZAG;
+
 /// Samples or coefficients, row by row.
 pub(super) type Block = [i16x8; 8];
 
 /// Coefficients with the rows 2i and 2i + 1 side by side, element by element: two vectors for each pair.
-#[derive(Clone, Copy, Default)]
-#[repr(align(16))]
-pub(super) struct Paired(pub(super) [[i16x8; 2]; 4]);
+pub(super) type Paired = [[i16x8; 2]; 4];
+
+/// Where the coefficients of the zigzag order stand in [`Paired`].
+pub(super) const PLACES: [u8; 64] = {
+    let mut places = [0; 64];
+    let mut at = 0;
+    while at < 64 {
+        let (row, column) = (ZIGZAG[at] / 8, ZIGZAG[at] % 8);
+        places[at] = row / 2 * 16 + column * 2 + row % 2;
+        at += 1;
+    }
+    places
+};
 
 /// 8192 times the cosines, row by row of frequency, each the sum of libjpeg's rounded constants (hence not quite regular).
 const BASIS: [[i16; 8]; 8] = [
@@ -36,7 +48,7 @@ struct Factor {
     /// On the left: two neighbours of a row, spread over a vector.
     spread: [[i16x8; 4]; 8],
     /// On the right: two rows, side by side.
-    pairs: [[i16x8; 2]; 4],
+    pairs: Paired,
 }
 
 const INVERSE: Factor = factor(true);
@@ -75,12 +87,7 @@ const fn factor(inverse: bool) -> Factor {
 
 /// A row of a product: the sum of `PAIRS` pairs of terms, rounded to `1 << shift`, and `offset` added.
 #[inline]
-fn row<const PAIRS: usize>(
-    spread: impl Fn(usize) -> i16x8,
-    pairs: &[[i16x8; 2]; 4],
-    shift: u32,
-    offset: i32,
-) -> [i32x4; 2] {
+fn row<const PAIRS: usize>(spread: impl Fn(usize) -> i16x8, pairs: &Paired, shift: u32, offset: i32) -> [i32x4; 2] {
     let mut sums = [i32x4::splat((offset << shift) + (1 << (shift - 1))); 2];
     for (pair, [low, high]) in pairs.iter().enumerate().take(PAIRS) {
         let factor = spread(pair);
@@ -101,16 +108,22 @@ fn spread(row: i16x8, pair: usize) -> i16x8 {
     cast(i32x4::splat(cast::<i16x8, [i32; 4]>(row)[pair]))
 }
 
-/// Samples from 0 to 255 out of dequantised coefficients, of which all but the first `2 * PAIRS` rows and columns are 0.
-/// Two rows in each vector.
+/// Samples from 0 to 255 out of coefficients, of which all but the first `2 * PAIRS` rows and columns are 0, and their
+/// factors. Two rows in each vector. All coefficients are 0 then.
 #[inline]
-pub(super) fn inverse<const PAIRS: usize>(coefficients: &Paired) -> [u8x16; 4] {
+pub(super) fn inverse<const PAIRS: usize>(coefficients: &mut Paired, quants: &Paired) -> [u8x16; 4] {
     let Factor {
         spread: left,
         pairs: right,
     } = const { &INVERSE };
+    let mut dequantized = Paired::default();
+    for pair in 0..PAIRS {
+        for half in 0..2 {
+            dequantized[pair][half] = std::mem::take(&mut coefficients[pair][half]) * quants[pair][half];
+        }
+    }
     let columns: [i16x8; 8] =
-        std::array::from_fn(|y| narrow(row::<PAIRS>(|pair| left[y][pair], &coefficients.0, BITS - KEPT, 0)));
+        std::array::from_fn(|y| narrow(row::<PAIRS>(|pair| left[y][pair], &dequantized, BITS - KEPT, 0)));
     // The factor 8 of the two-dimensional transform is left to the end.
     let sample = |y: usize| {
         narrow(row::<PAIRS>(
@@ -130,10 +143,10 @@ pub(super) fn forward(samples: &Block) -> [[i32x4; 2]; 8] {
         spread: left,
         pairs: right,
     } = const { &FORWARD };
-    let rows: Paired = Paired(std::array::from_fn(|pair| {
+    let rows: Paired = std::array::from_fn(|pair| {
         let row = |y: usize| row::<4>(|pair| spread(samples[y], pair), right, BITS - KEPT, 0);
         let (even, odd) = (row(2 * pair), row(2 * pair + 1));
         std::array::from_fn(|half| cast((even[half] & i32x4::splat(0xffff)) | (odd[half] << 16)))
-    }));
-    std::array::from_fn(|v| row::<4>(|pair| left[v][pair], &rows.0, BITS + KEPT, 0))
+    });
+    std::array::from_fn(|v| row::<4>(|pair| left[v][pair], &rows, BITS + KEPT, 0))
 }

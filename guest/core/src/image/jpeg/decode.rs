@@ -47,13 +47,13 @@ fn units(shown: &Range<u32>, unit: u32, side: u32) -> Range<u32> {
     shown.start.saturating_sub(1) / unit..(shown.end + 1).min(side).div_ceil(unit)
 }
 
-/// Samples of a block, of which `count` coefficients in zigzag order may not be 0.
-fn samples(coefficients: &Paired, count: usize) -> [[u8; 8]; 8] {
+/// Samples of a block, of which `count` coefficients in zigzag order may not be 0, but are then.
+fn samples(coefficients: &mut Paired, quants: &Paired, count: usize) -> [[u8; 8]; 8] {
     let vectors = match count {
-        0..=3 => inverse::<1>(coefficients),
-        4..=10 => inverse::<2>(coefficients),
-        11..=21 => inverse::<3>(coefficients),
-        _ => inverse::<4>(coefficients),
+        0..=3 => inverse::<1>(coefficients, quants),
+        4..=10 => inverse::<2>(coefficients, quants),
+        11..=21 => inverse::<3>(coefficients, quants),
+        _ => inverse::<4>(coefficients, quants),
     };
     wide::bytemuck::cast(vectors)
 }
@@ -102,12 +102,13 @@ impl Header<'_> {
                     for y in 0..component.vertical {
                         for x in 0..component.horizontal {
                             if !shown {
-                                reader.block(tables, dc, None)?;
+                                reader.block::<false>(tables, dc, &mut coefficients)?;
                                 continue;
                             }
-                            let count = reader.block(tables, dc, Some((&component.quants, &mut coefficients)))?;
+                            let count = reader.block::<true>(tables, dc, &mut coefficients)?;
                             let column = (column - columns.start) * component.horizontal + x;
-                            strip.put((column as usize, y as usize), samples(&coefficients, count));
+                            let block = samples(&mut coefficients, &component.quants, count);
+                            strip.put((column as usize, y as usize), block);
                         }
                     }
                 }

@@ -283,16 +283,15 @@ fn quantize(coefficients: i32x4, reciprocals: f32x4) -> i32x4 {
 impl Coding {
     fn block(&self, bits: &mut Bits, dc: &mut i32, samples: [i16x8; 8]) {
         let coefficients = forward(&samples);
-        let mut block = [i16x8::default(); 8];
+        let block: [i16x8; 8] = std::array::from_fn(|row| {
+            let halves: [i32x4; 2] =
+                std::array::from_fn(|half| quantize(coefficients[row][half], self.reciprocals[row][half]));
+            i16x8::from_i32x8_saturate(cast::<[i32x4; 2], i32x8>(halves))
+        });
         // Which ones are not 0, in zigzag order.
         let mut mask = 0;
-        for (row, ((out, coefficients), reciprocals)) in
-            block.iter_mut().zip(coefficients).zip(&self.reciprocals).enumerate()
-        {
-            let halves: [i32x4; 2] = std::array::from_fn(|half| quantize(coefficients[half], reciprocals[half]));
-            *out = i16x8::from_i32x8_saturate(cast::<[i32x4; 2], i32x8>(halves));
-            let not_zero = out.simd_ne(i16x8::splat(0)).to_bitmask();
-            mask |= IN_ZIGZAG[row][not_zero as usize & 0xff];
+        for (row, masks) in block.iter().zip(&IN_ZIGZAG) {
+            mask |= masks[row.simd_ne(i16x8::splat(0)).to_bitmask() as usize % 256];
         }
         let block: &[i16; 64] = cast_ref(&block);
         let Bits { words, last: end } = bits;
@@ -340,7 +339,7 @@ fn magnitude(value: i32) -> (u32, u32) {
 }
 
 /// By row and by the columns that are not 0: their bits in zigzag order.
-const IN_ZIGZAG: [[u64; 256]; 8] = {
+static IN_ZIGZAG: [[u64; 256]; 8] = {
     let mut masks = [[0; 256]; 8];
     let mut at = 0;
     while at < 64 {

@@ -1,5 +1,8 @@
 //! The markers before the scan (T.81, annex B).
 
+use wide::bytemuck::cast_mut;
+
+use super::dct::{PLACES, Paired};
 use super::huffman::{Definition, Table};
 
 /// One of the picture's components: gray, or Y, Cb, Cr.
@@ -10,8 +13,8 @@ pub(super) struct Component {
     pub(super) horizontal: u32,
     pub(super) vertical: u32,
     quant: u8,
-    /// Factors of the coefficients, in zigzag order.
-    pub(super) quants: [i16; 64],
+    /// Factors of the coefficients.
+    pub(super) quants: Paired,
     /// Numbers of its Huffman tables, for DC and for AC.
     pub(super) tables: [usize; 2],
 }
@@ -152,7 +155,7 @@ impl<'a> Header<'a> {
                 horizontal: u32::from(horizontal),
                 vertical: u32::from(vertical),
                 quant,
-                quants: [0; 64],
+                quants: Paired::default(),
                 tables: [0; 2],
             });
         }
@@ -186,7 +189,10 @@ impl<'a> Header<'a> {
     fn link(&mut self, quants: &[Option<&[u8; 64]>; 4], definitions: &[[Option<Definition<'_>>; 4]; 2]) -> Option<()> {
         for component in &mut self.components {
             let quants = (*quants.get(usize::from(component.quant))?)?;
-            component.quants = quants.map(i16::from);
+            let places: &mut [i16; 64] = cast_mut(&mut component.quants);
+            for (&quant, place) in quants.iter().zip(PLACES) {
+                places[usize::from(place)] = i16::from(quant);
+            }
             for ((tables, definitions), &number) in self.tables.iter_mut().zip(definitions).zip(&component.tables) {
                 let table = tables.get_mut(number)?;
                 if table.is_none() {

@@ -4,8 +4,7 @@
 
 use wide::bytemuck::cast_mut;
 
-use super::ZIGZAG;
-use super::dct::Paired;
+use super::dct::{PLACES, Paired};
 
 /// Codes up to this length are found in one step.
 const SHORT: u32 = 9;
@@ -97,21 +96,23 @@ impl Table {
     /// The symbol that these bits begin with.
     #[inline]
     fn symbol(&self, bits: u64) -> Option<Symbol> {
-        let symbol = self.short[(bits >> (64 - SHORT)) as usize];
-        if symbol.0 > 0 {
-            Some(symbol)
-        } else {
-            self.long_symbol(bits)
+        let mut symbol = self.short[(bits >> (64 - SHORT)) as usize];
+        if symbol.0 == 0 {
+            symbol = self.long_symbol(bits);
         }
+        (symbol.0 > 0).then_some(symbol)
     }
 
     #[cold]
-    fn long_symbol(&self, bits: u64) -> Option<Symbol> {
+    fn long_symbol(&self, bits: u64) -> Symbol {
         let code = (bits >> 48) as u32;
-        let length = (SHORT as usize + 1..=LONGEST).find(|&length| code < self.lengths[length].0)?;
-        let first = self.lengths[length - 1].0;
-        let place = u32::from(self.lengths[length].1) + ((code - first) >> (LONGEST - length));
-        self.symbols.get(place as usize).copied()
+        let length = (SHORT as usize + 1..=LONGEST).find(|&length| code < self.lengths[length].0);
+        let symbol = length.and_then(|length| {
+            let first = self.lengths[length - 1].0;
+            let place = u32::from(self.lengths[length].1) + ((code - first) >> (LONGEST - length));
+            self.symbols.get(place as usize).copied()
+        });
+        symbol.unwrap_or_default()
     }
 }
 
@@ -200,7 +201,8 @@ impl Reader<'_> {
     /// The next 64 bits. At the end there are other ones behind the right ones: see [`Self::is_valid`].
     #[inline]
     fn peek(&self) -> Option<u64> {
-        let &[high, low] = self.words.get(self.bit / 64..)?.first_chunk()?;
+        let word = self.bit / 64;
+        let &[high, low] = self.words.get(word..word + 2)?.first_chunk()?;
         let offset = self.bit % 64;
         Some((high << offset) | (low >> 1 >> (63 - offset)))
     }
@@ -210,25 +212,22 @@ impl Reader<'_> {
         self.bit <= self.bits
     }
 
-    /// Reads the coefficients of a block, in zigzag order, dequantised; `None` skips them. How many there are up to the
-    /// last one that is not 0.
-    #[inline]
-    pub(super) fn block(
+    /// Reads the coefficients of a block into `out`, where all are 0, or skips them unless they are `SHOWN`. How many
+    /// there are in zigzag order up to the last one that is not 0.
+    pub(super) fn block<const SHOWN: bool>(
         &mut self,
         (dc_table, ac_table): (&Table, &Table),
         dc: &mut i32,
-        mut out: Option<(&[i16; 64], &mut Paired)>,
+        out: &mut Paired,
     ) -> Option<usize> {
-        let (mut bits, mut used) = (self.peek()?, 0);
+        let out: &mut [i16; 64] = cast_mut(out);
+        let mut bits = self.peek()?;
         let symbol = dc_table.symbol(bits)?;
         *dc = dc.wrapping_add(value(bits, symbol));
+        out[0] = *dc as i16;
         bits <<= symbol.total();
-        used += symbol.total();
-        if let Some((quants, coefficients)) = &mut out {
-            **coefficients = Paired::default();
-            flat(coefficients)[0] = (*dc as i16).wrapping_mul(quants[0]);
-        }
-        let (mut next, mut last) = (1, 0);
+        let mut used = symbol.total();
+        let mut next = 1;
         while next < 64 {
             if used > 64 - MOST_TOTAL {
                 self.bit += used as usize;
@@ -238,40 +237,18 @@ impl Reader<'_> {
             let before = bits;
             bits <<= symbol.total();
             used += symbol.total();
+            if symbol.size() == 0 && symbol.run() < 15 {
+                break; // end of block
+            }
             next += symbol.run();
-            if symbol.size() == 0 {
-                if symbol.run() < 15 {
-                    break; // end of block
-                }
-                next += 1; // sixteen zeros
-                continue;
-            }
+            // Sixteen zeros are a run of fifteen and a coefficient of no bits, which is 0.
             let &place = PLACES.get(next)?;
-            if let Some((quants, coefficients)) = &mut out {
-                flat(coefficients)[usize::from(place) % 64] =
-                    (value(before, symbol) as i16).wrapping_mul(quants[next % 64]);
+            if SHOWN {
+                out[usize::from(place) % 64] = value(before, symbol) as i16;
             }
-            last = next;
             next += 1;
         }
         self.bit += used as usize;
-        (next <= 64).then_some(last + 1)
+        Some(next)
     }
 }
-
-#[inline]
-fn flat(coefficients: &mut Paired) -> &mut [i16; 64] {
-    cast_mut(&mut coefficients.0)
-}
-
-/// Where the coefficients of the zigzag order stand in [`Paired`].
-const PLACES: [u8; 64] = {
-    let mut places = [0; 64];
-    let mut at = 0;
-    while at < 64 {
-        let (row, column) = (ZIGZAG[at] / 8, ZIGZAG[at] % 8);
-        places[at] = row / 2 * 16 + column * 2 + row % 2;
-        at += 1;
-    }
-    places
-};
