@@ -82,6 +82,42 @@ async fn twenty_clients_of_two_processes_cause_one_request() -> Result<()> {
 }
 
 #[tokio::test]
+async fn the_caches_of_a_map_are_filled_together() -> Result<()> {
+    let site = Site::new(
+        "
+services:
+  wms: {srs: ['EPSG:3857'], concurrent_layer_renderer: 3}
+layers:
+  - {name: land, title: Land, sources: [land_cache]}
+  - {name: lines, title: Lines, sources: [lines_cache]}
+  - {name: direct, title: Direct, sources: [cities]}
+caches:
+  land_cache: {grids: [GLOBAL_WEBMERCATOR], sources: [land]}
+  lines_cache: {grids: [GLOBAL_WEBMERCATOR], sources: [lines]}
+sources:
+  land: {type: wms, req: {url: SAMPLE/service, layers: land}}
+  lines: {type: wms, req: {url: SAMPLE/service, layers: borders, transparent: true}}
+  cities: {type: wms, req: {url: SAMPLE/service, layers: places, transparent: true}}
+",
+    )?;
+    let server = site.start().await?;
+    // nothing is answered until all three are asked
+    site.sample.fault(Fault {
+        hold: true,
+        ..Fault::matching("GetMap")
+    });
+    let address = server.address();
+    let map = "/service?SERVICE=WMS&VERSION=1.1.1&REQUEST=GetMap&LAYERS=land,lines,direct&STYLES=&SRS=EPSG:3857&WIDTH=256&HEIGHT=256&FORMAT=image/png&BBOX=0,5009377,2504688,7514065";
+    let answer = tokio::spawn(async move { send(address, Request::get(map).body(Bytes::new())?).await });
+    site.sample.requested(3, PATIENCE).await?;
+    site.sample.release();
+    let answer = answer.await??;
+    assert_eq!(media_type(&answer), "image/png", "{}", text(&answer));
+    assert_eq!(site.sample.requests_of("GetMap").len(), 3);
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_killed_process_leaves_nothing_wrong_behind() -> Result<()> {
     let site = Site::new(CONFIGURATION)?;
     let mut server = site.start().await?;

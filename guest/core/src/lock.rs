@@ -27,7 +27,7 @@ use crate::platform::{FileError, Links, Platform, UnixTime};
 /// Without a sign of life for this long a lock is dead.
 pub const STALE_AFTER: Duration = Duration::from_secs(15);
 /// A waiter tries again after this.
-const POLL: Duration = Duration::from_millis(10);
+pub const POLL: Duration = Duration::from_millis(10);
 /// How often a waiter looks whether the holder is alive.
 const LOOK: Duration = Duration::from_secs(1);
 /// A holder touches its file not more often than this.
@@ -78,10 +78,13 @@ impl FileLock {
 
     /// Takes the lock, waiting for at most `timeout`; breaks it if its holder is dead.
     pub fn acquire(platform: &Rc<dyn Platform>, path: &str, timeout: Duration) -> Result<Self, LockError> {
-        let taken = wait_for(platform, timeout, &mut [Watch::new(path)], &mut || {}, || {
-            Self::try_acquire(platform, path)
-        })?;
-        taken.ok_or_else(|| LockError::Timeout { path: path.to_owned() })
+        let mut waiter = Waiter::new(platform, path, timeout);
+        loop {
+            if let Some(lock) = waiter.attempt(platform)? {
+                return Ok(lock);
+            }
+            platform.clock().sleep(POLL);
+        }
     }
 
     /// Shows that the holder is alive. To be called between steps, as often as one likes: it touches the file about
@@ -135,15 +138,17 @@ pub fn acquire_slot(
     timeout: Duration,
     while_waiting: &mut dyn FnMut(),
 ) -> Result<FileLock, LockError> {
-    let mut watches: Vec<Watch> = (0..count.max(1))
+    let watches: Vec<Watch> = (0..count.max(1))
         .map(|slot| Watch::new(&format!("{base}{slot}")))
         .collect();
-    let taken = wait_for(platform, timeout, &mut watches, while_waiting, || {
-        try_acquire_slot(platform, base, count)
-    })?;
-    taken.ok_or_else(|| LockError::Timeout {
-        path: format!("{base}*"),
-    })
+    let mut waiter = Waiter::of(platform, watches, format!("{base}*"), timeout);
+    loop {
+        let free = || try_acquire_slot(platform, base, count);
+        if let Some(place) = waiter.attempt_with(platform, while_waiting, free)? {
+            return Ok(place);
+        }
+        platform.clock().sleep(POLL);
+    }
 }
 
 /// A free place, if there is one now; begins to look at a random one, so that all get used.
@@ -159,37 +164,69 @@ pub fn try_acquire_slot(platform: &Rc<dyn Platform>, base: &str, count: u32) -> 
     Ok(None)
 }
 
-/// Polls until `attempt` succeeds; `None` after the time-out.
-fn wait_for(
-    platform: &Rc<dyn Platform>,
+/// Somebody who waits for a lock, for use between attempts: who has other things to do meanwhile tries every
+/// [`POLL`] and never blocks.
+#[derive(Debug)]
+pub struct Waiter {
+    /// of the lock, for messages
+    path: String,
+    watches: Vec<Watch>,
+    begin: Duration,
+    next_look: Duration,
     timeout: Duration,
-    watches: &mut [Watch],
-    while_waiting: &mut dyn FnMut(),
-    mut attempt: impl FnMut() -> Result<Option<FileLock>, FileError>,
-) -> Result<Option<FileLock>, LockError> {
-    let clock = platform.clock();
-    let begin = clock.monotonic();
-    let mut next_look = begin;
-    loop {
-        if let Some(lock) = attempt()? {
-            return Ok(Some(lock));
+}
+
+impl Waiter {
+    /// Waits for this lock from now on, for at most `timeout`.
+    pub fn new(platform: &Rc<dyn Platform>, path: &str, timeout: Duration) -> Self {
+        Self::of(platform, vec![Watch::new(path)], path.to_owned(), timeout)
+    }
+
+    fn of(platform: &Rc<dyn Platform>, watches: Vec<Watch>, path: String, timeout: Duration) -> Self {
+        let begin = platform.clock().monotonic();
+        Self {
+            path,
+            watches,
+            begin,
+            next_look: begin,
+            timeout,
         }
-        let now = clock.monotonic();
-        if now.saturating_sub(begin) >= timeout {
-            return Ok(None);
-        }
-        if now >= next_look {
-            next_look = now + LOOK;
+    }
+
+    /// Takes the lock if it is free or its holder dead; `None`: not yet. An error when the time is over.
+    pub fn attempt(&mut self, platform: &Rc<dyn Platform>) -> Result<Option<FileLock>, LockError> {
+        let path = self.path.clone();
+        self.attempt_with(platform, &mut || {}, || FileLock::try_acquire(platform, &path))
+    }
+
+    fn attempt_with(
+        &mut self,
+        platform: &Rc<dyn Platform>,
+        while_waiting: &mut dyn FnMut(),
+        attempt: impl Fn() -> Result<Option<FileLock>, FileError>,
+    ) -> Result<Option<FileLock>, LockError> {
+        loop {
+            if let Some(lock) = attempt()? {
+                return Ok(Some(lock));
+            }
+            let now = platform.clock().monotonic();
+            if now.saturating_sub(self.begin) >= self.timeout {
+                let path = self.path.clone();
+                return Err(LockError::Timeout { path });
+            }
+            if now < self.next_look {
+                return Ok(None);
+            }
+            self.next_look = now + LOOK;
             while_waiting();
             let mut broken = false;
-            for watch in &mut *watches {
+            for watch in &mut self.watches {
                 broken |= watch.break_if_dead(platform.as_ref(), now);
             }
-            if broken {
-                continue;
+            if !broken {
+                return Ok(None);
             }
         }
-        clock.sleep(POLL);
     }
 }
 

@@ -2,9 +2,9 @@
 
 use std::rc::Rc;
 
-use crate::client::get_maps;
+use crate::client::carry_out;
 use crate::image::{Band, BandSource, ImageOptions, MapImage, MapImageError, Mode, merge_bands};
-use crate::layer::{LayerError, MapLayer};
+use crate::layer::{LayerError, MapLayer, Outcome, Plan, all};
 use crate::platform::Platform;
 use crate::query::MapQuery;
 
@@ -34,17 +34,12 @@ impl BandMergeLayer {
     }
 }
 
-impl MapLayer for BandMergeLayer {
-    fn get_map(&self, query: &MapQuery) -> Result<Option<MapImage>, LayerError> {
-        let queries: Vec<_> = self
-            .sources
-            .iter()
-            .map(|source| (Rc::clone(source), query.clone()))
-            .collect();
+impl BandMergeLayer {
+    /// The maps of the sources as one.
+    fn merged(&self, maps: Vec<Outcome<Option<MapImage>>>, size: (u32, u32)) -> Result<Option<MapImage>, LayerError> {
         let mut cacheable = true;
         let mut rasters = Vec::new();
         let mut indices = Vec::new();
-        let maps = get_maps(&self.platform, &queries, queries.len(), &mut || {});
         for (index, map) in maps.into_iter().enumerate() {
             if let Some(map) = map? {
                 cacheable &= map.cacheability.cacheable;
@@ -58,7 +53,7 @@ impl MapLayer for BandMergeLayer {
         let position = |image: usize| indices.iter().position(|index| *index == image);
         let present = |band: &BandSource| position(band.image).map(|image| BandSource { image, ..*band });
         let bands: Vec<BandSource> = self.bands.iter().filter_map(present).collect();
-        let raster = merge_bands(&rasters, &bands, query.size).map_err(MapImageError::from)?;
+        let raster = merge_bands(&rasters, &bands, size).map_err(MapImageError::from)?;
         let has = |target: Band| self.bands.iter().any(|band| band.target == target);
         let mode = if has(Band::L) {
             Mode::L
@@ -76,6 +71,18 @@ impl MapLayer for BandMergeLayer {
         );
         map.cacheability.cacheable = cacheable;
         Ok(Some(map))
+    }
+}
+
+impl MapLayer for BandMergeLayer {
+    fn get_map(&self, query: &MapQuery) -> Result<Option<MapImage>, LayerError> {
+        carry_out(&self.platform, self.plan(query)?)
+    }
+
+    fn plan(&self, query: &MapQuery) -> Result<Plan<'_>, LayerError> {
+        let size = query.size;
+        let plans = self.sources.iter().map(|source| source.plan(query)).collect();
+        all(plans, usize::MAX).map(move |maps| self.merged(maps, size))
     }
 
     fn dimension_names(&self) -> Vec<String> {

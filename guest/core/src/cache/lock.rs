@@ -7,7 +7,7 @@ use md5::{Digest as _, Md5};
 
 use crate::grid::TileCoord;
 use crate::layer::LayerError;
-use crate::lock::{FileLock, LockError};
+use crate::lock::{FileLock, LockError, Waiter};
 use crate::platform::Platform;
 
 /// Makes the locks of one cache.
@@ -35,9 +35,14 @@ impl TileLocker {
         format!("{}/{:x}-{x}-{y}-{z}.lck", self.directory, Md5::digest(&self.identity))
     }
 
-    /// Waits for the lock.
-    pub(super) fn acquire(&self, tile: TileCoord) -> Result<FileLock, LayerError> {
-        FileLock::acquire(&self.platform, &self.path(tile), self.timeout).map_err(|error| match error {
+    /// Waits for the lock from now on.
+    pub(super) fn waiter(&self, tile: TileCoord) -> Waiter {
+        Waiter::new(&self.platform, &self.path(tile), self.timeout)
+    }
+
+    /// Takes the lock that is waited for, if it is free by now.
+    pub(super) fn attempt(&self, waiter: &mut Waiter, tile: TileCoord) -> Result<Option<FileLock>, LayerError> {
+        waiter.attempt(&self.platform).map_err(|error| match error {
             LockError::Timeout { .. } => LayerError::LockTimeout { tile: tile.to_string() },
             LockError::File(error) => error.into(),
         })

@@ -2,13 +2,15 @@
 
 use std::rc::Rc;
 
+use crate::client::carry_out;
 use crate::config::model::MapExtent;
+use crate::grid::AffectedTiles;
 use crate::image::{ImageFormat, ImageOptions, MapImage, MapImageError, TileMosaic, place_in_image, position_in_image};
-use crate::layer::{FeatureInfo, LayerError, MapLayer, Place, warp_tiles};
+use crate::layer::{FeatureInfo, LayerError, MapLayer, Place, Plan, warp_tiles};
 use crate::query::{InfoQuery, LegendQuery, MapQuery};
 use crate::srs::BBox;
 
-use super::TileManager;
+use super::{Tile, TileManager};
 
 /// Answers map queries with the tiles of one cache on one grid.
 #[derive(Debug)]
@@ -57,36 +59,40 @@ impl CacheMapLayer {
         Ok(())
     }
 
+    /// Whether a tile is wanted as it is stored.
+    fn wants_tile(&self, query: &MapQuery) -> bool {
+        query.tiled_only || self.tiles_only
+    }
+
     /// A query of which only a part lies in the extent: that part, at its place.
-    fn limited(&self, query: &MapQuery, extent: BBox) -> Result<Option<MapImage>, LayerError> {
+    fn limited(&self, query: &MapQuery, extent: BBox) -> Result<Plan<'_>, LayerError> {
         if !extent.intersects(&query.bbox) {
-            return Ok(None);
+            return Ok(Plan::Done(None));
         }
         let (size, offset, [minx, miny, maxx, maxy]) =
             position_in_image(query.bbox.edges(), query.size, extent.edges());
         if size.0 == 0 || size.1 == 0 {
-            return Ok(None);
+            return Ok(Plan::Done(None));
         }
         let part = MapQuery {
             bbox: BBox { minx, miny, maxx, maxy },
             size,
             ..query.clone()
         };
-        let Some(map) = self.map(&part)? else { return Ok(None) };
-        Ok(Some(place_in_image(
-            map,
-            offset,
-            query.size,
-            self.manager.image_options(),
-        )?))
+        let whole = query.size;
+        self.map(&part)?.map(move |map| {
+            let Some(map) = map else { return Ok(None) };
+            let options = self.manager.image_options();
+            Ok(Some(place_in_image(map, offset, whole, options)?))
+        })
     }
 
-    fn map(&self, query: &MapQuery) -> Result<Option<MapImage>, LayerError> {
+    fn map(&self, query: &MapQuery) -> Result<Plan<'_>, LayerError> {
         let manager = &self.manager;
         let grid = manager.grid();
         let invalid = |message: String| LayerError::InvalidBBox { message };
         let Ok(affected) = grid.affected_tiles(query.bbox, query.size, &query.srs) else {
-            return Ok(None);
+            return Ok(Plan::Done(None));
         };
         let count = affected.count();
         let limit = manager.conf().max_tile_limit;
@@ -95,8 +101,7 @@ impl CacheMapLayer {
                 "too many tiles, max_tile_limit: {limit}, num_tiles: {count}"
             )));
         }
-        let single = query.tiled_only || self.tiles_only;
-        if single {
+        if self.wants_tile(query) {
             if count > 1 {
                 return Err(invalid("not a single tile".to_owned()));
             }
@@ -115,12 +120,23 @@ impl CacheMapLayer {
                 return Err(invalid("query does not align to tile boundaries".to_owned()));
             }
         }
-        let coords: Vec<_> = affected.iter().collect();
-        let mut tiles = manager.load_tiles(&coords, &query.dimensions)?;
+        let tiles = manager.plan_tiles(affected.iter().collect(), &query.dimensions)?;
+        let query = query.clone();
+        tiles.map(move |tiles| self.map_of(tiles, &affected, &query))
+    }
+
+    /// The map of its tiles.
+    fn map_of(
+        &self,
+        mut tiles: Vec<Option<Tile>>,
+        affected: &AffectedTiles,
+        query: &MapQuery,
+    ) -> Result<Option<MapImage>, LayerError> {
+        let (manager, grid) = (&self.manager, self.manager.grid());
         if tiles.iter().all(Option::is_none) {
             return Ok(None);
         }
-        if single {
+        if self.wants_tile(query) {
             return Ok(tiles.pop().flatten().and_then(|tile| {
                 let mut image = tile.image?;
                 image.cacheability.cacheable &= tile.cacheable;
@@ -157,8 +173,13 @@ impl CacheMapLayer {
             raster
         };
         // What the tiles of an opaque cache have of transparency ends where they are joined.
-        let raster = if count > 1 && !options.is_transparent() && !raster.is_opaque() {
+        let raster = if affected.count() > 1 && !options.is_transparent() && !raster.is_opaque() {
             raster.into_rgb()
+        } else {
+            raster
+        };
+        let raster = if manager.is_gray() && raster.is_opaque() {
+            raster.into_gray()
         } else {
             raster
         };
@@ -185,6 +206,10 @@ fn palette_of(options: &ImageOptions, query: &MapQuery) -> Option<usize> {
 
 impl MapLayer for CacheMapLayer {
     fn get_map(&self, query: &MapQuery) -> Result<Option<MapImage>, LayerError> {
+        carry_out(&self.manager.platform, self.plan(query)?)
+    }
+
+    fn plan(&self, query: &MapQuery) -> Result<Plan<'_>, LayerError> {
         if query.tiled_only {
             self.check_tiled(query)?;
             return self.map(query);

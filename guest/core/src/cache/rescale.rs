@@ -1,9 +1,9 @@
 //! Missing tiles made from those of coarser or finer levels (`upscale_tiles`, `downscale_tiles`; behaviour section 12;
 //! MapProxy: `cache/tile_manager.py`), where the sources have nothing.
 
-use crate::grid::TileCoord;
+use crate::grid::{AffectedTiles, TileCoord};
 use crate::image::{Cacheability, MapImage, MapImageError, TileMosaic};
-use crate::layer::{LayerError, Place, warp_tiles};
+use crate::layer::{LayerError, Place, Plan, warp_tiles};
 use crate::query::Dimensions;
 
 use super::{Tile, TileManager};
@@ -21,9 +21,9 @@ impl TileManager {
         tile: TileCoord,
         dimensions: &Dimensions,
         levels: u32,
-    ) -> Result<Option<Tile>, LayerError> {
+    ) -> Result<Plan<'_, Option<Tile>>, LayerError> {
         let Some(left) = levels.checked_sub(1) else {
-            return Ok(None);
+            return Ok(Plan::Done(None));
         };
         let next = if self.conf.upscale_tiles > 0 {
             tile.z.checked_sub(1)
@@ -32,10 +32,21 @@ impl TileManager {
         };
         let bbox = self.grid.tile_bbox(tile);
         let Some(Ok(affected)) = next.map(|level| self.grid.affected_level_tiles(bbox, level)) else {
-            return Ok(None);
+            return Ok(Plan::Done(None));
         };
-        let coords: Vec<_> = affected.iter().collect();
-        let tiles = self.load_from_levels(&coords, dimensions, left)?;
+        let tiles = self.plan_from_levels(affected.iter().collect(), dimensions.clone(), left)?;
+        let dimensions = dimensions.clone();
+        tiles.map(move |tiles| self.rescale(tile, &affected, tiles, &dimensions))
+    }
+
+    /// The tile made from those of another level that it lies on.
+    fn rescale(
+        &self,
+        tile: TileCoord,
+        affected: &AffectedTiles,
+        tiles: Vec<Option<Tile>>,
+        dimensions: &Dimensions,
+    ) -> Result<Option<Tile>, LayerError> {
         if tiles.iter().all(Option::is_none) {
             return Ok(None);
         }
@@ -45,7 +56,7 @@ impl TileManager {
         let (columns, rows) = (side(affected.grid_size.0), side(affected.grid_size.1));
         let mosaic = TileMosaic::new(columns, rows, self.grid.tile_size(), images).map_err(MapImageError::from)?;
         let to = Place {
-            bbox,
+            bbox: self.grid.tile_bbox(tile),
             size: self.grid.tile_size(),
             srs: self.grid.srs(),
         };

@@ -53,7 +53,7 @@ impl TileManager {
                 ..Seeded::default()
             });
         }
-        let made = TileCreator::new(self, &none, limit)?.strict().create(&[*first])?;
+        let made = TileCreator::new(self, none, limit, vec![*first])?.strict().create()?;
         let mut seeded = Seeded::default();
         for tile in &made {
             if tile.cacheable && tile.timestamp.is_some() {

@@ -6,15 +6,17 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::assemble::Assembly;
+use crate::client::get_maps;
 use crate::config::compiled::{Compiled, CompiledBuilder, Kind};
 use crate::config::model::{
-    Application, Cache, CacheBackend, CacheSources, DirectoryLayout, FileCache, HttpMethod, LayerSource, OnErrorRule,
-    RefreshBefore, SingleColorLinks, Source, SourceHttp, SourceKind, TileSource, WmsSource, WmsVersion,
+    Application, BandMerge, BandSource, Cache, CacheBackend, CacheSources, DirectoryLayout, FileCache, HttpMethod,
+    LayerSource, OnErrorRule, RefreshBefore, SingleColorLinks, Source, SourceHttp, SourceKind, TileSource, WmsSource,
+    WmsVersion,
 };
 use crate::coverage::Coverage;
 use crate::grid::{TileCoord, TileGrid};
 use crate::http::HttpRequest;
-use crate::image::{ImageFormat, ImageOptions, MapImage, decode, encode, filled};
+use crate::image::{ImageFormat, ImageOptions, MapImage, Pixels, decode, encode, filled, peek_format};
 use crate::layer::{LayerError, MapLayer};
 use crate::lock::FileLock;
 use crate::platform::memory::{MemoryPlatform, reply};
@@ -949,4 +951,178 @@ fn sources_come_before_rescaled_tiles() {
     put(&world, "1/1/1", [0, 0, 255, 255]);
     world.load(4, 4, 3).unwrap().unwrap();
     assert_eq!(world.memory.asked_urls().len(), 1);
+}
+
+/// A world with a second cache, `other`, of the same source; what a map of both asks for.
+fn two_caches() -> World {
+    let mut world = World::new();
+    let mut other = Cache {
+        name: "other".to_owned(),
+        ..cache()
+    };
+    if let CacheBackend::File(file) = &mut other.backend {
+        file.directories = vec!["/cache/other".to_owned()];
+    }
+    world.caches.push(other);
+    world
+}
+
+/// The map of several caches, of four meta tiles of each.
+fn maps_of(world: &World, caches: &[&str]) -> Vec<Result<Option<MapImage>, LayerError>> {
+    let layers: Vec<_> = caches
+        .iter()
+        .map(|name| world.assembly().cache_layer(name).unwrap())
+        .collect();
+    let platform: Rc<dyn Platform> = world.memory.clone();
+    let half = 10_018_754.171_394_624;
+    let query = map_query([-half, -half, half, half], (1024, 1024), "EPSG:3857");
+    get_maps(&platform, &layers, &query).unwrap()
+}
+
+#[test]
+fn caches_of_one_map_are_filled_together() {
+    let world = two_caches();
+    assert!(
+        maps_of(&world, &["cache", "other"])
+            .into_iter()
+            .all(|map| map.unwrap().is_some())
+    );
+    // each has its own `concurrent_tile_creators`, 2
+    assert_eq!(world.memory.batches(), [4, 4]);
+    assert_eq!(world.stored().len(), 32);
+    assert!(world.locks().is_empty());
+}
+
+#[test]
+fn while_one_cache_waits_for_a_lock_the_others_are_filled() {
+    let world = two_caches();
+    let platform: Rc<dyn Platform> = world.memory.clone();
+    // all meta tiles of the first cache are being made by somebody else
+    let hold = |(x, y)| {
+        let lock = format!("/locks/{:x}-{x}-{y}-3.lck", <md5::Md5 as md5::Digest>::digest("/cache"));
+        FileLock::try_acquire(&platform, &lock).unwrap().unwrap()
+    };
+    let held = std::cell::RefCell::new([(2, 2), (4, 2), (2, 4), (4, 4)].map(hold).map(Some));
+    let memory = Rc::clone(&world.memory);
+    world.memory.on_sleep(move |now| {
+        assert_eq!(memory.asked().len(), 4, "nobody sleeps while there is something to do");
+        if now >= Duration::from_secs(1) {
+            held.borrow_mut().iter_mut().for_each(|lock| drop(lock.take()));
+        }
+    });
+    assert!(
+        maps_of(&world, &["cache", "other"])
+            .into_iter()
+            .all(|map| map.unwrap().is_some())
+    );
+    assert_eq!(world.memory.batches()[..2], [2, 2]);
+    assert_eq!(world.memory.asked().len(), 8);
+    assert!(world.locks().is_empty());
+}
+
+#[test]
+fn layers_of_the_same_cache_share_its_tiles() {
+    let world = World::new();
+    assert!(
+        maps_of(&world, &["cache", "cache"])
+            .into_iter()
+            .all(|map| map.unwrap().is_some())
+    );
+    assert_eq!(world.memory.asked().len(), 4);
+}
+
+#[test]
+fn a_cache_that_fails_leaves_the_others_alone() {
+    let mut world = two_caches();
+    world.sources.push(Source {
+        name: "broken".to_owned(),
+        ..wms_source()
+    });
+    world.caches[0].sources = CacheSources::Layers(vec![LayerSource::Source("broken".to_owned())]);
+    wms_of(&mut world.sources[1]).url = "http://broken/service?".to_owned();
+    world.memory.answer(|request| {
+        let status = if request.url.contains("broken") { 500 } else { 200 };
+        reply(status, "image/png", &png(size_of(request), RED))
+    });
+    let maps = maps_of(&world, &["cache", "other"]);
+    assert!(maps[0].is_err());
+    assert!(maps[1].as_ref().unwrap().is_some());
+    // nothing new is begun behind the failure
+    assert_eq!(world.memory.batches(), [4, 2]);
+    assert!(world.locks().is_empty());
+}
+
+#[test]
+fn sources_of_a_cache_of_caches_are_asked_together_and_its_lock_lives() {
+    let mut world = two_caches();
+    world.caches.push(Cache {
+        name: "both".to_owned(),
+        sources: CacheSources::Layers(
+            ["cache", "other"]
+                .map(|name| LayerSource::Cache(name.to_owned()))
+                .to_vec(),
+        ),
+        format: ImageFormat::JPEG,
+        meta_size: (1, 1),
+        meta_buffer: 0,
+        ..cache()
+    });
+    if let CacheBackend::File(file) = &mut world.caches[2].backend {
+        file.directories = vec!["/cache/both".to_owned()];
+    }
+    let memory = Rc::clone(&world.memory);
+    world.memory.answer(move |request| {
+        memory.advance(Duration::from_secs(10));
+        reply(200, "image/png", &png(size_of(request), RED))
+    });
+    let manager = world.assembly().managers("both").unwrap().remove(0);
+    let tile = TileCoord { x: 2, y: 2, z: 3 };
+    assert!(manager.load_tile(tile, &Vec::new()).unwrap().is_some());
+    assert_eq!(world.memory.batches(), [2]);
+    let touched = world.memory.take_operations();
+    let own = format!("{:x}", <md5::Md5 as md5::Digest>::digest("/cache/both"));
+    assert!(
+        touched
+            .iter()
+            .any(|(what, path)| *what == "touch" && path.contains(&own)),
+        "{touched:?}"
+    );
+    assert!(world.locks().is_empty());
+}
+
+#[test]
+fn a_mixed_cache_keeps_what_a_tile_server_sends() {
+    let mut world = World::with(|cache, _| {
+        cache.format = ImageFormat::MIXED;
+        cache.image.format = Some(ImageFormat::MIXED);
+    });
+    // of a WMS, opaque tiles are stored as JPEG
+    world.load(0, 0, 1).unwrap().unwrap();
+    assert_eq!(
+        peek_format(&world.memory.content("/cache/1/0/0.png").unwrap()),
+        Some(ImageFormat::JPEG)
+    );
+    world.assembly = OnceCell::new();
+    world.sources = vec![tile_source()];
+    world.memory.delete_tree("/cache");
+    let tile = world.load(0, 0, 1).unwrap().unwrap();
+    let sent = png((256, 256), RED);
+    assert_eq!(world.memory.content("/cache/1/0/0.png").unwrap(), sent);
+    assert_eq!(tile.image.unwrap().encoded().unwrap(), sent);
+}
+
+#[test]
+fn the_map_of_grey_tiles_is_grey() {
+    let band = BandSource {
+        source: LayerSource::Source("wms".to_owned()),
+        band: 0,
+        factor: 1.0,
+    };
+    let world = World::with(|cache, _| {
+        cache.sources = CacheSources::Bands(BandMerge {
+            bands: vec![('l', vec![band])],
+        });
+    });
+    let map = maps_of(&world, &["cache"]).remove(0).unwrap().unwrap();
+    assert!(matches!(map.into_raster().unwrap().pixels(), Pixels::Gray(_)));
 }

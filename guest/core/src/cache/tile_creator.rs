@@ -3,18 +3,19 @@
 //!
 //! For each meta tile: take its lock, look whether another process has made the tiles meanwhile, ask the sources, split,
 //! store, unlock. Several meta tiles of one map are made together, `concurrent_tile_creators` at a time: the requests of
-//! all of them go out at once. No lock is waited for while another one is held, so that two processes cannot block
-//! each other.
+//! all of them go out at once, together with those of other caches of the same map. Whatever waits for a lock lets the
+//! rest go on, so that two processes cannot block each other (see `layer/plan.rs`).
 
 use std::collections::VecDeque;
+use std::rc::Rc;
 
-use crate::client::finish_plans;
+use crate::client::carry_out;
 use crate::grid::{MetaTile, TileCoord};
 use crate::image::{
-    ImageFormat, Layer, MapImage, Spacing, TileSplitter, WatermarkStyle, merge, single_color, watermark,
+    ImageFormat, Layer, MapImage, Spacing, TileSplitter, WatermarkStyle, merge, peek_format, single_color, watermark,
 };
-use crate::layer::{LayerError, Plan};
-use crate::lock::FileLock;
+use crate::layer::{LayerError, Plan, all};
+use crate::lock::{FileLock, Waiter};
 use crate::query::{Dimensions, MapQuery};
 use crate::srs::BBox;
 
@@ -26,11 +27,17 @@ use super::{Tile, TileManager};
 pub(super) struct TileCreator<'a> {
     manager: &'a TileManager,
     sources: &'a Sources,
-    dimensions: &'a Dimensions,
+    dimensions: Dimensions,
     /// see `expiry`
     limit: Option<f64>,
     /// A tile that cannot be made or stored is an error: nobody waits for it, so nothing is served in its place.
     strict: bool,
+    /// the tiles that are asked for
+    wanted: Vec<TileCoord>,
+    waiting: VecDeque<Job>,
+    /// for the lock of the first job
+    waiter: Option<Waiter>,
+    made: Vec<Tile>,
 }
 
 /// Tiles that are made under one lock.
@@ -71,22 +78,32 @@ impl Job {
     }
 }
 
+/// A job that may be done, with its lock unless the cache keeps nothing.
+type Locked = (Job, Option<Rc<FileLock>>);
+
 type Maps = Vec<Result<Option<MapImage>, LayerError>>;
 
 impl<'a> TileCreator<'a> {
+    /// Makes the tiles `wanted`, and those that come with them.
     pub(super) fn new(
         manager: &'a TileManager,
-        dimensions: &'a Dimensions,
+        dimensions: Dimensions,
         limit: Option<f64>,
+        wanted: Vec<TileCoord>,
     ) -> Result<Self, LayerError> {
-        let sources = manager.made_of()?;
-        Ok(Self {
+        let creator = Self {
             manager,
-            sources,
+            sources: manager.made_of()?,
             dimensions,
             limit,
             strict: false,
-        })
+            wanted,
+            waiting: VecDeque::new(),
+            waiter: None,
+            made: Vec::new(),
+        };
+        let waiting = creator.jobs(&creator.wanted).into();
+        Ok(Self { waiting, ..creator })
     }
 
     /// For seeding: what is not made and stored is an error.
@@ -94,20 +111,36 @@ impl<'a> TileCreator<'a> {
         Self { strict: true, ..self }
     }
 
-    /// Makes these tiles of the grid, and those that come with them. Tiles without anything are not among the result.
-    pub(super) fn create(&self, tiles: &[TileCoord]) -> Result<Vec<Tile>, LayerError> {
-        let mut waiting: VecDeque<Job> = self.jobs(tiles).into();
-        let mut made = Vec::new();
-        let mut failure = None;
-        while !waiting.is_empty() {
-            let batch = self.lock_some(&mut waiting)?;
-            if let Err(error) = self.run(batch, tiles, &mut made) {
-                // The others of the batch are stored; nothing new is begun.
-                failure = Some(error);
-                break;
+    /// The tiles; those without anything are not among them.
+    pub(super) fn create(self) -> Result<Vec<Tile>, LayerError> {
+        let platform = &self.manager.platform;
+        carry_out(platform, self.plan()?)
+    }
+
+    /// The same in steps. After a failure, the others of the batch are stored; nothing new is begun.
+    pub(super) fn plan(mut self) -> Result<Plan<'a, Vec<Tile>>, LayerError> {
+        loop {
+            if self.waiting.is_empty() {
+                return Ok(Plan::Done(self.made));
+            }
+            let batch = self.lock_some()?;
+            if batch.is_empty() {
+                return Ok(Plan::Wait {
+                    held: Vec::new(),
+                    again: Box::new(move || self.plan()),
+                });
+            }
+            let batch = self.without_fresh(batch)?;
+            match self.ask(&batch) {
+                Plan::Done(maps) => self.finish_all(batch, maps)?,
+                plan => {
+                    return plan.then(move |maps| {
+                        self.finish_all(batch, maps)?;
+                        self.plan()
+                    });
+                }
             }
         }
-        failure.map_or(Ok(made), Err)
     }
 
     fn jobs(&self, tiles: &[TileCoord]) -> Vec<Job> {
@@ -171,69 +204,91 @@ impl<'a> TileCreator<'a> {
         }
     }
 
-    /// Takes as many jobs as may run together and whose locks are free; waits for the first one's if none is.
-    fn lock_some(&self, waiting: &mut VecDeque<Job>) -> Result<Vec<(Job, Option<FileLock>)>, LayerError> {
-        let manager = self.manager;
-        let most = usize::try_from(manager.conf.concurrent_tile_creators)
+    /// At most so many meta tiles are made together.
+    fn most(&self) -> usize {
+        usize::try_from(self.manager.conf.concurrent_tile_creators)
             .unwrap_or(1)
-            .max(1);
+            .max(1)
+    }
+
+    /// Takes as many jobs as may run together and whose locks are free. If none is, the first one's is waited for:
+    /// nothing is returned until it is there.
+    fn lock_some(&mut self) -> Result<Vec<Locked>, LayerError> {
+        let locker = &self.manager.locker;
         let mut batch = Vec::new();
-        let mut busy = VecDeque::new();
-        while let Some(job) = waiting.pop_front() {
-            if batch.len() >= most {
-                busy.push_back(job);
-            } else if !manager.cache.keeps_tiles() {
-                batch.push((job, None));
-            } else if let Some(lock) = manager.locker.try_acquire(job.main)? {
-                batch.push((job, Some(lock)));
-            } else {
-                busy.push_back(job);
+        if self.waiter.is_none() {
+            let mut busy = VecDeque::new();
+            while let Some(job) = self.waiting.pop_front() {
+                if batch.len() >= self.most() {
+                    busy.push_back(job);
+                } else if !self.manager.cache.keeps_tiles() {
+                    batch.push((job, None));
+                } else if let Some(lock) = locker.try_acquire(job.main)? {
+                    batch.push((job, Some(Rc::new(lock))));
+                } else {
+                    busy.push_back(job);
+                }
             }
+            self.waiting = busy;
         }
         if batch.is_empty()
-            && let Some(job) = busy.pop_front()
+            && let Some(job) = self.waiting.pop_front()
         {
-            let lock = manager.locker.acquire(job.main)?;
-            batch.push((job, Some(lock)));
+            let waiter = self.waiter.get_or_insert_with(|| locker.waiter(job.main));
+            if let Some(lock) = locker.attempt(waiter, job.main)? {
+                self.waiter = None;
+                batch.push((job, Some(Rc::new(lock))));
+            } else {
+                self.waiting.push_front(job);
+            }
         }
-        *waiting = busy;
         Ok(batch)
     }
 
-    /// Makes the tiles of a batch. A failing job does not keep the others from being stored, and a tile that is only
-    /// fetched along with the `wanted` ones (in bulk) may fail: it is made when it is asked for.
-    fn run(
-        &self,
-        batch: Vec<(Job, Option<FileLock>)>,
-        wanted: &[TileCoord],
-        made: &mut Vec<Tile>,
-    ) -> Result<(), LayerError> {
+    /// The jobs still to be done: another process may have made the tiles before we got the lock.
+    fn without_fresh(&mut self, batch: Vec<Locked>) -> Result<Vec<Locked>, LayerError> {
         let mut to_make = Vec::with_capacity(batch.len());
         for (job, lock) in batch {
             if lock.is_some() && self.all_fresh(&job)? {
-                self.load_all(&job, made)?;
+                for tile in job.tiles() {
+                    let stored = self.manager.cache.load(tile, &self.dimensions)?;
+                    self.made
+                        .extend(stored.map(|stored| self.manager.stored_tile(tile, stored)));
+                }
             } else {
                 to_make.push((job, lock));
             }
         }
+        Ok(to_make)
+    }
+
+    /// The maps of all sources for all pieces of a batch.
+    fn ask(&self, batch: &[Locked]) -> Plan<'a, Maps> {
+        let sources: &'a Sources = self.sources;
         let mut plans = Vec::new();
-        for piece in to_make.iter().flat_map(|(job, _)| &job.pieces) {
+        for piece in batch.iter().flat_map(|(job, _)| &job.pieces) {
             let query = self.query(piece);
-            plans.extend(self.sources.layers.iter().map(|source| source.plan(&query)));
+            plans.extend(sources.layers.iter().map(|source| source.plan(&query)));
         }
-        let mut maps = {
-            let locks: Vec<&FileLock> = to_make.iter().filter_map(|(_, lock)| lock.as_ref()).collect();
-            let mut beat = || locks.iter().for_each(|lock| lock.beat());
-            self.fetch(plans, &mut beat).into_iter()
-        };
+        // A batch is limited by its number of meta tiles; the sources of one are asked together, as MapProxy does.
+        // Tiles fetched in bulk are limited one by one.
+        let most = if sources.bulk { self.most() } else { usize::MAX };
+        let locks = batch.iter().filter_map(|(_, lock)| lock.as_ref().map(Rc::downgrade));
+        all(plans, most).holding(locks.collect())
+    }
+
+    /// Makes the tiles of a batch. A failing job does not keep the others from being stored, and a tile that is only
+    /// fetched along with the `wanted` ones (in bulk) may fail: it is made when it is asked for.
+    fn finish_all(&mut self, batch: Vec<Locked>, maps: Maps) -> Result<(), LayerError> {
+        let mut maps = maps.into_iter();
         let sources = self.sources.layers.len();
         let mut failure = None;
-        for (job, lock) in &to_make {
+        for (job, lock) in &batch {
             for piece in &job.pieces {
                 let maps: Maps = maps.by_ref().take(sources).collect();
-                match self.finish(piece, maps, lock.as_ref()) {
-                    Ok(tiles) => made.extend(tiles),
-                    Err(error) if !self.strict && !piece.tiles().iter().any(|tile| wanted.contains(tile)) => {
+                match self.finish(piece, maps, lock.as_deref()) {
+                    Ok(tiles) => self.made.extend(tiles),
+                    Err(error) if !self.strict && !piece.tiles().iter().any(|tile| self.wanted.contains(tile)) => {
                         log::debug!(target: "mapproxy.cache", "a tile beside those asked for: {error}");
                     }
                     Err(error) => failure = failure.or(Some(error)),
@@ -241,20 +296,6 @@ impl<'a> TileCreator<'a> {
             }
         }
         failure.map_or(Ok(()), Err)
-    }
-
-    fn fetch(&self, plans: Vec<Result<Plan, LayerError>>, beat: &mut dyn FnMut()) -> Maps {
-        // A batch is limited by its number of meta tiles; the sources of one are asked together, as MapProxy does.
-        // Tiles fetched in bulk are limited one by one.
-        let creators = usize::try_from(self.manager.conf.concurrent_tile_creators)
-            .unwrap_or(1)
-            .max(1);
-        let parallel = if self.sources.bulk {
-            creators
-        } else {
-            plans.len().max(1)
-        };
-        finish_plans(&self.manager.platform, plans, parallel, beat)
     }
 
     fn query(&self, piece: &Piece) -> MapQuery {
@@ -271,19 +312,11 @@ impl<'a> TileCreator<'a> {
 
     fn all_fresh(&self, job: &Job) -> Result<bool, LayerError> {
         for tile in job.tiles() {
-            if !self.manager.is_fresh(tile, self.dimensions, self.limit)? {
+            if !self.manager.is_fresh(tile, &self.dimensions, self.limit)? {
                 return Ok(false);
             }
         }
         Ok(true)
-    }
-
-    fn load_all(&self, job: &Job, made: &mut Vec<Tile>) -> Result<(), LayerError> {
-        for tile in job.tiles() {
-            let stored = self.manager.cache.load(tile, self.dimensions)?;
-            made.extend(stored.map(|stored| self.manager.stored_tile(tile, stored)));
-        }
-        Ok(())
     }
 
     /// The stored tile, whatever its age.
@@ -291,7 +324,7 @@ impl<'a> TileCreator<'a> {
         if self.limit.is_none() || self.strict {
             return Ok(None);
         }
-        let stored = self.manager.cache.load(tile, self.dimensions)?;
+        let stored = self.manager.cache.load(tile, &self.dimensions)?;
         Ok(stored.map(|stored| Tile {
             cacheable: false,
             ..self.manager.stored_tile(tile, stored)
@@ -345,6 +378,11 @@ impl<'a> TileCreator<'a> {
         Ok(Some(merge(layers, &self.manager.options, Some(piece.size), None)?))
     }
 
+    /// Whether the sources have tiles and nothing else. A `mixed` cache keeps those as they come, as MapProxy does.
+    fn comes_as_tiles(&self) -> bool {
+        self.sources.layers.iter().all(|source| !source.supports_meta_tiles())
+    }
+
     /// Filters and stores a tile. It is served even if it cannot be stored.
     fn keep(&self, coord: TileCoord, mut image: MapImage) -> Result<Tile, LayerError> {
         let manager = self.manager;
@@ -388,6 +426,9 @@ impl<'a> TileCreator<'a> {
             size: None,
             cacheable: cacheability.cacheable,
         };
+        if *manager.format() == ImageFormat::MIXED && self.comes_as_tiles() && is_png_or_jpeg(&image) {
+            image.options.format = Some(ImageFormat::MIXED);
+        }
         let data = if cacheability.cacheable || needs_format(&image, manager.format()) {
             image.into_bytes(&manager.options)?
         } else {
@@ -395,7 +436,7 @@ impl<'a> TileCreator<'a> {
             return Ok(tile);
         };
         if cacheability.cacheable {
-            match manager.cache.store(coord, self.dimensions, &data, color.as_deref()) {
+            match manager.cache.store(coord, &self.dimensions, &data, color.as_deref()) {
                 Ok(info) => (tile.timestamp, tile.size) = (info.timestamp, info.size),
                 Err(error) if self.strict => return Err(error),
                 Err(error) => log::error!(target: "mapproxy.cache", "tile {coord} not stored: {error}"),
@@ -404,6 +445,12 @@ impl<'a> TileCreator<'a> {
         tile.image = Some(MapImage::from_bytes(data, manager.options.clone()).with_cacheability(cacheability));
         Ok(tile)
     }
+}
+
+/// Whether the image is there as a file that a `mixed` cache may have.
+fn is_png_or_jpeg(image: &MapImage) -> bool {
+    let format = image.encoded().and_then(peek_format);
+    format.is_some_and(|format| format == ImageFormat::PNG || format == ImageFormat::JPEG)
 }
 
 /// Whether the image still has to become what clients expect of this cache.

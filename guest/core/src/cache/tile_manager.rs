@@ -5,10 +5,11 @@ use std::cell::OnceCell;
 use std::fmt;
 use std::rc::Rc;
 
+use crate::client::carry_out;
 use crate::config::model::{Cache, CacheSources};
 use crate::grid::{MetaGrid, TileCoord, TileGrid};
 use crate::image::{ImageFormat, ImageOptions, MapImage};
-use crate::layer::{LayerError, MapLayer};
+use crate::layer::{LayerError, MapLayer, Plan, all};
 use crate::platform::Platform;
 use crate::query::Dimensions;
 
@@ -162,6 +163,14 @@ impl TileManager {
         }
     }
 
+    /// Whether its tiles have one band of grey (`sources: {l: …}`).
+    pub(super) fn is_gray(&self) -> bool {
+        match &self.conf.sources {
+            CacheSources::Layers(_) => false,
+            CacheSources::Bands(merge) => merge.bands.iter().any(|(target, _)| *target == 'l'),
+        }
+    }
+
     /// The tile, made if need be; `None` if there is nothing.
     pub fn load_tile(&self, tile: TileCoord, dimensions: &Dimensions) -> Result<Option<Tile>, LayerError> {
         Ok(self.load_tiles(&[Some(tile)], dimensions)?.pop().flatten())
@@ -173,46 +182,64 @@ impl TileManager {
         tiles: &[Option<TileCoord>],
         dimensions: &Dimensions,
     ) -> Result<Vec<Option<Tile>>, LayerError> {
-        let dimensions = self.own_dimensions(dimensions)?;
-        self.load_from_levels(tiles, &dimensions, self.rescale_levels())
+        carry_out(&self.platform, self.plan_tiles(tiles.to_vec(), dimensions)?)
+    }
+
+    /// The same in steps.
+    pub fn plan_tiles(
+        &self,
+        tiles: Vec<Option<TileCoord>>,
+        dimensions: &Dimensions,
+    ) -> Result<Plan<'_, Vec<Option<Tile>>>, LayerError> {
+        let dimensions = self.own_dimensions(dimensions)?.into_owned();
+        self.plan_from_levels(tiles, dimensions, self.rescale_levels())
     }
 
     /// The same, with the dimensions that count; tiles of which nothing is known are made from those of at most `levels`
     /// other levels.
-    pub(super) fn load_from_levels(
+    pub(super) fn plan_from_levels(
         &self,
-        tiles: &[Option<TileCoord>],
-        dimensions: &Dimensions,
+        tiles: Vec<Option<TileCoord>>,
+        dimensions: Dimensions,
         levels: u32,
-    ) -> Result<Vec<Option<Tile>>, LayerError> {
-        let mut found = self.load_or_make(tiles, dimensions)?;
-        if levels > 0 {
-            for (slot, coord) in found.iter_mut().zip(tiles) {
-                if slot.is_none()
-                    && let Some(coord) = coord.filter(|coord| self.exists(*coord))
-                {
-                    *slot = self.rescaled(coord, dimensions, levels)?;
-                }
-            }
+    ) -> Result<Plan<'_, Vec<Option<Tile>>>, LayerError> {
+        if levels == 0 {
+            return self.load_or_make(tiles, dimensions);
         }
-        Ok(found)
+        self.load_or_make(tiles.clone(), dimensions.clone())?
+            .then(move |mut found| {
+                let unknown = |&(slot, tile): &(usize, Option<TileCoord>)| {
+                    found.get(slot).is_some_and(Option::is_none) && tile.is_some_and(|tile| self.exists(tile))
+                };
+                let unknown: Vec<_> = tiles.into_iter().enumerate().filter(unknown).collect();
+                let made = unknown.iter().filter_map(|(_, tile)| *tile);
+                let made = made.map(|tile| self.rescaled(tile, &dimensions, levels)).collect();
+                all(made, usize::MAX).map(move |made| {
+                    for ((slot, _), tile) in unknown.into_iter().zip(made) {
+                        if let Some(slot) = found.get_mut(slot) {
+                            *slot = tile?;
+                        }
+                    }
+                    Ok(found)
+                })
+            })
     }
 
     fn load_or_make(
         &self,
-        tiles: &[Option<TileCoord>],
-        dimensions: &Dimensions,
-    ) -> Result<Vec<Option<Tile>>, LayerError> {
+        tiles: Vec<Option<TileCoord>>,
+        dimensions: Dimensions,
+    ) -> Result<Plan<'_, Vec<Option<Tile>>>, LayerError> {
         let no_sources = self.has_no_sources();
         let limit = self.stale_limit();
         let mut found: Vec<Option<Tile>> = Vec::with_capacity(tiles.len());
         let mut missing = Vec::new();
-        for &tile in tiles {
+        for &tile in &tiles {
             let Some(coord) = tile.filter(|coord| self.exists(*coord)) else {
                 found.push(None);
                 continue;
             };
-            let stored = self.cache.load(coord, dimensions)?;
+            let stored = self.cache.load(coord, &dimensions)?;
             let fresh = stored.filter(|stored| no_sources || !is_stale(&stored.info, limit));
             if fresh.is_none() && !no_sources {
                 missing.push(coord);
@@ -220,17 +247,19 @@ impl TileManager {
             found.push(fresh.map(|stored| self.stored_tile(coord, stored)));
         }
         if missing.is_empty() {
-            return Ok(found);
+            return Ok(Plan::Done(found));
         }
-        let made = TileCreator::new(self, dimensions, limit)?.create(&missing)?;
-        let mut made: Vec<Option<Tile>> = made.into_iter().map(Some).collect();
-        for (slot, coord) in found.iter_mut().zip(tiles) {
-            if slot.is_none() && coord.is_some_and(|coord| missing.contains(&coord)) {
-                let wanted = |tile: &&mut Option<Tile>| tile.as_ref().map(|tile| tile.coord) == *coord;
-                *slot = made.iter_mut().find(wanted).and_then(Option::take);
+        let made = TileCreator::new(self, dimensions, limit, missing.clone())?.plan()?;
+        made.map(move |made| {
+            let mut made: Vec<Option<Tile>> = made.into_iter().map(Some).collect();
+            for (slot, coord) in found.iter_mut().zip(tiles) {
+                if slot.is_none() && coord.is_some_and(|coord| missing.contains(&coord)) {
+                    let wanted = |tile: &&mut Option<Tile>| tile.as_ref().map(|tile| tile.coord) == coord;
+                    *slot = made.iter_mut().find(wanted).and_then(Option::take);
+                }
             }
-        }
-        Ok(found)
+            Ok(found)
+        })
     }
 
     /// The file of a stored tile that is not too old, by its absolute path; `None` where there is none, and where its

@@ -1,58 +1,44 @@
-//! Sends requests of several layers at once, within the limits of their sources.
+//! Carries out plans: sends the requests of several layers at once, within the limits of their sources.
 
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::http::{HttpFailure, HttpReply, HttpRequest};
+use crate::http::{HttpFailure, HttpRequest};
 use crate::image::MapImage;
-use crate::layer::{LayerError, MapLayer, Plan, Upstream};
-use crate::lock::{FileLock, LockError, acquire_slot, try_acquire_slot};
+use crate::layer::{Answer, LayerError, MapLayer, Outcome, Plan, Upstream, all, beat};
+use crate::lock::{FileLock, LockError, POLL, acquire_slot, try_acquire_slot};
 use crate::platform::Platform;
 use crate::query::MapQuery;
 
 use super::session;
 
-type Answer = Result<HttpReply, HttpFailure>;
-type Map = Result<Option<MapImage>, LayerError>;
-
-/// The maps of several layers in their order; what they ask of servers goes out together, at most `parallel` at a
-/// time. `heartbeat` is called about once a second while waiting.
+/// The maps of several layers in their order; what they ask of servers goes out together.
 pub fn get_maps(
     platform: &Rc<dyn Platform>,
-    layers: &[(Rc<dyn MapLayer>, MapQuery)],
-    parallel: usize,
-    heartbeat: &mut dyn FnMut(),
-) -> Vec<Map> {
-    let plans = layers.iter().map(|(layer, query)| layer.plan(query)).collect();
-    finish_plans(platform, plans, parallel, heartbeat)
+    layers: &[Rc<dyn MapLayer>],
+    query: &MapQuery,
+) -> Result<Vec<Outcome<Option<MapImage>>>, LayerError> {
+    let plans = layers.iter().map(|layer| layer.plan(query)).collect();
+    carry_out(platform, all(plans, usize::MAX))
 }
 
-/// Carries out plans, in their order.
-pub fn finish_plans(
-    platform: &Rc<dyn Platform>,
-    plans: Vec<Result<Plan, LayerError>>,
-    parallel: usize,
-    heartbeat: &mut dyn FnMut(),
-) -> Vec<Map> {
-    let mut requests = Vec::new();
-    let mut counts = Vec::with_capacity(plans.len());
-    let mut plans = plans;
-    for plan in &mut plans {
-        let before = requests.len();
-        if let Ok(Plan::Ask(pending)) = plan {
-            requests.append(&mut pending.take_requests());
-        }
-        counts.push(requests.len() - before);
+/// Carries out a plan, step by step.
+pub fn carry_out<T>(platform: &Rc<dyn Platform>, plan: Plan<'_, T>) -> Result<T, LayerError> {
+    let mut plan = plan;
+    loop {
+        plan = match plan {
+            Plan::Done(value) => return Ok(value),
+            Plan::Ask(ask) => {
+                let answers = send_all(platform, ask.requests, ask.parallel, &mut || beat(&ask.held));
+                (ask.answer)(answers)?
+            }
+            Plan::Wait { held, again } => {
+                beat(&held);
+                platform.clock().sleep(POLL);
+                again()?
+            }
+        };
     }
-    let mut answers = send_all(platform, requests, parallel, heartbeat).into_iter();
-    let finish = |(plan, count): (Result<Plan, LayerError>, usize)| {
-        let own: Vec<Answer> = answers.by_ref().take(count).collect();
-        match plan? {
-            Plan::Done(map) => Ok(map.map(|map| *map)),
-            Plan::Ask(pending) => pending.finish(own),
-        }
-    };
-    plans.into_iter().zip(counts).map(finish).collect()
 }
 
 /// Sends requests at once, those of limited sources when they have a place; answers in the order of the requests.

@@ -8,7 +8,7 @@ mod tile;
 mod wms;
 
 pub use arcgis::ArcgisRequests;
-pub use fetch::{finish_plans, get_maps, send_all};
+pub use fetch::{carry_out, get_maps, send_all};
 pub use http::{SourceClient, UpstreamFailure};
 pub use tile::TileUrlTemplate;
 pub use wms::{Body, WmsRequests};

@@ -38,7 +38,7 @@ impl MapLayer for LimitedLayer {
         }
     }
 
-    fn plan(&self, query: &MapQuery) -> Result<Plan, LayerError> {
+    fn plan(&self, query: &MapQuery) -> Result<Plan<'_>, LayerError> {
         if self.coverage.intersects(query.bbox, &query.srs) {
             self.layer.plan(query)
         } else {
@@ -128,7 +128,7 @@ impl MapLayer for ResolutionConditional {
         self.choose(query)?.get_map(query)
     }
 
-    fn plan(&self, query: &MapQuery) -> Result<Plan, LayerError> {
+    fn plan(&self, query: &MapQuery) -> Result<Plan<'_>, LayerError> {
         self.choose(query)?.plan(query)
     }
 
@@ -190,7 +190,7 @@ impl MapLayer for SrsConditional {
         self.choose(&query.srs).map_or(Ok(None), |layer| layer.get_map(query))
     }
 
-    fn plan(&self, query: &MapQuery) -> Result<Plan, LayerError> {
+    fn plan(&self, query: &MapQuery) -> Result<Plan<'_>, LayerError> {
         self.choose(&query.srs)
             .map_or(Ok(Plan::Done(None)), |layer| layer.plan(query))
     }

@@ -16,7 +16,7 @@ mod warp;
 pub use error::LayerError;
 pub use info::{FeatureInfo, InfoKind};
 pub use limited::{LimitedLayer, ResolutionConditional, SrsConditional};
-pub use plan::{PendingMap, Plan, Session, Slots, Upstream};
+pub use plan::{Answer, Outcome, Plan, Session, Slots, Upstream, all, beat};
 pub use warp::{Place, warp_image, warp_tiles};
 
 /// Something that answers map queries.
@@ -24,9 +24,9 @@ pub trait MapLayer: std::fmt::Debug {
     /// The map, or `None` where this layer has nothing.
     fn get_map(&self, query: &MapQuery) -> Result<Option<MapImage>, LayerError>;
 
-    /// The map in two steps, see [`Plan`]: for layers that ask servers, so that several are asked at once.
-    fn plan(&self, query: &MapQuery) -> Result<Plan, LayerError> {
-        Ok(Plan::Done(self.get_map(query)?.map(Box::new)))
+    /// The map in steps, see [`Plan`]: for layers that ask servers, so that several are asked at once.
+    fn plan(&self, query: &MapQuery) -> Result<Plan<'_>, LayerError> {
+        Ok(Plan::Done(self.get_map(query)?))
     }
 
     /// Information about a point; `None` where this layer cannot tell.

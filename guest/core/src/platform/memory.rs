@@ -434,8 +434,12 @@ impl HttpClient for MemoryPlatform {
         heartbeat: &mut dyn FnMut(),
     ) -> Vec<Result<HttpReply, HttpFailure>> {
         self.batches.borrow_mut().push(requests.len());
-        heartbeat();
-        requests.iter().map(|request| self.reply(request)).collect()
+        let reply = |request| {
+            let reply = self.reply(request);
+            heartbeat();
+            reply
+        };
+        requests.iter().map(reply).collect()
     }
 }
 

@@ -2,11 +2,10 @@
 
 use std::rc::Rc;
 
-use crate::client::{ArcgisRequests, SourceClient, send_all};
+use crate::client::{ArcgisRequests, SourceClient, carry_out};
 use crate::config::model::{Application, ArcgisSource, MapExtent, ResRange, Source};
-use crate::http::HttpFailure;
 use crate::image::MapImage;
-use crate::layer::{FeatureInfo, InfoKind, LayerError, MapLayer, PendingMap, Plan};
+use crate::layer::{FeatureInfo, InfoKind, LayerError, MapLayer, Plan};
 use crate::platform::Platform;
 use crate::query::{InfoQuery, MapQuery};
 use crate::srs::{PreferredSrs, Srs, best_srs};
@@ -43,7 +42,7 @@ impl ArcgisMapSource {
         }
     }
 
-    fn pending(&self, query: &MapQuery) -> Result<Option<UpstreamMap>, LayerError> {
+    fn pending<'a>(&self, query: &MapQuery) -> Result<Option<Plan<'a>>, LayerError> {
         let drawn = self.source.res_range.is_none_or(|range| range.contains_query(query));
         let covered = self
             .source
@@ -62,11 +61,11 @@ impl ArcgisMapSource {
         };
         let format = self.source.image.format.as_ref().unwrap_or(&query.format);
         let url = self.requests.map(bbox, size, srs, format, &query.dimensions);
-        Ok(Some(UpstreamMap {
+        let request = self.client.request(url.clone(), None);
+        let map = UpstreamMap {
             source: Rc::clone(&self.source),
             client: self.client.clone(),
             kind: "ArcGIS",
-            request: Some(self.client.request(url.clone(), None)),
             url,
             query: query.clone(),
             asked: Asked {
@@ -75,24 +74,18 @@ impl ArcgisMapSource {
                 srs: srs.clone(),
                 part: None,
             },
-        }))
+        };
+        Ok(Some(map.plan(request)))
     }
 }
 
 impl MapLayer for ArcgisMapSource {
     fn get_map(&self, query: &MapQuery) -> Result<Option<MapImage>, LayerError> {
-        let Some(mut pending) = self.pending(query)? else {
-            return Ok(None);
-        };
-        let replies = send_all(&self.platform, pending.take_requests(), 1, &mut || {});
-        Box::new(pending).finish(replies)
+        carry_out(&self.platform, self.plan(query)?)
     }
 
-    fn plan(&self, query: &MapQuery) -> Result<Plan, LayerError> {
-        Ok(match self.pending(query)? {
-            Some(pending) => Plan::Ask(Box::new(pending)),
-            None => Plan::Done(None),
-        })
+    fn plan(&self, query: &MapQuery) -> Result<Plan<'_>, LayerError> {
+        Ok(self.pending(query)?.unwrap_or(Plan::Done(None)))
     }
 
     fn get_info(&self, query: &InfoQuery) -> Result<Option<FeatureInfo>, LayerError> {
@@ -102,16 +95,10 @@ impl MapLayer for ArcgisMapSource {
         let srs = best_srs(&query.srs, &self.supported_srs, &self.preferred).unwrap_or(&query.srs);
         let url = self.requests.info(&in_srs(query, srs)?);
         let upstream = self.client.request(url.clone(), None);
-        let missing = || {
-            Err(HttpFailure::Incomplete {
-                reason: "the request was not sent".to_owned(),
-            })
-        };
-        let reply = send_all(&self.platform, vec![upstream], 1, &mut || {})
-            .into_iter()
-            .next()
-            .unwrap_or_else(missing);
-        let reply = self.client.judge(&url, reply)?;
+        let reply = carry_out(
+            &self.platform,
+            Plan::ask(upstream, |reply| Ok(self.client.judge(&url, reply)?)),
+        )?;
         let kind = reply
             .headers
             .get("content-type")

@@ -3,11 +3,11 @@
 
 use std::rc::Rc;
 
-use crate::client::{SourceClient, TileUrlTemplate, send_all};
+use crate::client::{SourceClient, TileUrlTemplate, carry_out};
 use crate::config::model::{Application, MapExtent, ResRange, Source, TileSource};
 use crate::grid::{TileCoord, TileGrid};
 use crate::image::MapImage;
-use crate::layer::{LayerError, MapLayer, PendingMap, Plan};
+use crate::layer::{LayerError, MapLayer, Plan};
 use crate::platform::Platform;
 use crate::query::MapQuery;
 
@@ -65,7 +65,7 @@ impl TileMapSource {
         Ok(affected.iter().next().flatten())
     }
 
-    fn pending(&self, query: &MapQuery) -> Result<Option<UpstreamMap>, LayerError> {
+    fn pending<'a>(&self, query: &MapQuery) -> Result<Option<Plan<'a>>, LayerError> {
         let drawn = self.source.res_range.is_none_or(|range| range.contains_query(query));
         let covered = self
             .source
@@ -86,32 +86,26 @@ impl TileMapSource {
             srs: query.srs.clone(),
             part: None,
         };
-        Ok(Some(UpstreamMap {
+        let request = self.client.request(url.clone(), None);
+        let map = UpstreamMap {
             source: Rc::clone(&self.source),
             client: self.client.clone(),
             kind: "tile",
-            request: Some(self.client.request(url.clone(), None)),
             url,
             query: query.clone(),
             asked,
-        }))
+        };
+        Ok(Some(map.plan(request)))
     }
 }
 
 impl MapLayer for TileMapSource {
     fn get_map(&self, query: &MapQuery) -> Result<Option<MapImage>, LayerError> {
-        let Some(mut pending) = self.pending(query)? else {
-            return Ok(None);
-        };
-        let replies = send_all(&self.platform, pending.take_requests(), 1, &mut || {});
-        Box::new(pending).finish(replies)
+        carry_out(&self.platform, self.plan(query)?)
     }
 
-    fn plan(&self, query: &MapQuery) -> Result<Plan, LayerError> {
-        Ok(match self.pending(query)? {
-            Some(pending) => Plan::Ask(Box::new(pending)),
-            None => Plan::Done(None),
-        })
+    fn plan(&self, query: &MapQuery) -> Result<Plan<'_>, LayerError> {
+        Ok(self.pending(query)?.unwrap_or(Plan::Done(None)))
     }
 
     fn extent(&self) -> Option<&MapExtent> {

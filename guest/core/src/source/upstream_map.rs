@@ -5,12 +5,12 @@ use std::rc::Rc;
 
 use crate::client::{SourceClient, UpstreamFailure};
 use crate::config::model::{OnErrorRule, Source};
-use crate::http::{HttpFailure, HttpReply};
+use crate::http::HttpReply;
 use crate::image::{
     Cacheability, ImageFormat, ImageOptions, Layer, Limits, MapImage, MapImageError, Mask, encode, filled,
     make_transparent, merge, peek_format, peek_size, place_in_image,
 };
-use crate::layer::{LayerError, PendingMap, Place, Upstream, warp_image};
+use crate::layer::{Answer, LayerError, Place, Plan, Upstream, warp_image};
 use crate::query::MapQuery;
 use crate::srs::{BBox, Srs};
 
@@ -33,23 +33,17 @@ pub(super) struct UpstreamMap {
     /// what kind of server, for messages: `WMS`
     pub kind: &'static str,
     pub url: String,
-    pub request: Option<Upstream>,
     pub query: MapQuery,
     pub asked: Asked,
 }
 
-impl PendingMap for UpstreamMap {
-    fn take_requests(&mut self) -> Vec<Upstream> {
-        self.request.take().into_iter().collect()
+impl UpstreamMap {
+    /// Asks the server.
+    pub(super) fn plan<'a>(self, request: Upstream) -> Plan<'a> {
+        Plan::ask(request, move |reply| self.finish(reply))
     }
 
-    fn finish(self: Box<Self>, replies: Vec<Result<HttpReply, HttpFailure>>) -> Result<Option<MapImage>, LayerError> {
-        let missing = || {
-            Err(HttpFailure::Incomplete {
-                reason: "the request was not sent".to_owned(),
-            })
-        };
-        let reply = replies.into_iter().next().unwrap_or_else(missing);
+    fn finish(&self, reply: Answer) -> Result<Option<MapImage>, LayerError> {
         match self.client.judge(&self.url, reply) {
             Ok(reply) if self.kind == "tile" && is_empty_image(&reply) => {
                 error_image(&EMPTY_TILE, &self.query).map(Some)

@@ -2,10 +2,10 @@
 
 use std::rc::Rc;
 
-use crate::client::{SourceClient, WmsRequests, send_all};
+use crate::client::{SourceClient, WmsRequests, carry_out};
 use crate::config::model::{Application, MapExtent, ResRange, Source, WmsSource};
 use crate::image::{ImageFormat, MapImage, position_in_image};
-use crate::layer::{FeatureInfo, InfoKind, LayerError, MapLayer, PendingMap, Plan};
+use crate::layer::{FeatureInfo, InfoKind, LayerError, MapLayer, Plan};
 use crate::platform::Platform;
 use crate::query::{InfoQuery, LegendQuery, MapQuery};
 use crate::srs::{BBox, PreferredSrs, Srs, best_srs};
@@ -119,7 +119,7 @@ impl WmsMapSource {
                 .is_none_or(|coverage| coverage.intersects(query.bbox, &query.srs))
     }
 
-    fn pending(&self, query: &MapQuery) -> Result<Option<UpstreamMap>, LayerError> {
+    fn pending<'a>(&self, query: &MapQuery) -> Result<Option<Plan<'a>>, LayerError> {
         if !self.answers(query) {
             return Ok(None);
         }
@@ -135,15 +135,15 @@ impl WmsMapSource {
         let request = self
             .requests
             .map_within(limit, bbox, size, &asked.srs, &self.format(query), &query.dimensions);
-        Ok(Some(UpstreamMap {
+        let map = UpstreamMap {
             source: Rc::clone(&self.source),
             client: self.client.clone(),
             kind: "WMS",
             url: request.url.clone(),
-            request: Some(self.client.request(request.url, request.post)),
             query: query.clone(),
             asked,
-        }))
+        };
+        Ok(Some(map.plan(self.client.request(request.url, request.post))))
     }
 }
 
@@ -179,18 +179,11 @@ pub(super) fn source_size(bbox: BBox, size: (u32, u32)) -> (u32, u32) {
 
 impl MapLayer for WmsMapSource {
     fn get_map(&self, query: &MapQuery) -> Result<Option<MapImage>, LayerError> {
-        let Some(mut pending) = self.pending(query)? else {
-            return Ok(None);
-        };
-        let replies = send_all(&self.platform, pending.take_requests(), 1, &mut || {});
-        Box::new(pending).finish(replies)
+        carry_out(&self.platform, self.plan(query)?)
     }
 
-    fn plan(&self, query: &MapQuery) -> Result<Plan, LayerError> {
-        Ok(match self.pending(query)? {
-            Some(pending) => Plan::Ask(Box::new(pending)),
-            None => Plan::Done(None),
-        })
+    fn plan(&self, query: &MapQuery) -> Result<Plan<'_>, LayerError> {
+        Ok(self.pending(query)?.unwrap_or(Plan::Done(None)))
     }
 
     fn get_info(&self, query: &InfoQuery) -> Result<Option<FeatureInfo>, LayerError> {
@@ -204,16 +197,10 @@ impl MapLayer for WmsMapSource {
         let request = self.requests.info(&query, self.wms.query_layers.as_deref(), format);
         let url = request.url.clone();
         let upstream = self.client.request(request.url, request.post);
-        let missing = || {
-            Err(crate::http::HttpFailure::Incomplete {
-                reason: "the request was not sent".to_owned(),
-            })
-        };
-        let reply = send_all(&self.platform, vec![upstream], 1, &mut || {})
-            .into_iter()
-            .next()
-            .unwrap_or_else(missing);
-        let reply = self.client.judge(&url, reply)?;
+        let reply = carry_out(
+            &self.platform,
+            Plan::ask(upstream, |reply| Ok(self.client.judge(&url, reply)?)),
+        )?;
         let kind = format
             .or_else(|| reply.headers.get("content-type"))
             .or(query.info_format.as_deref())

@@ -18,7 +18,7 @@ pub(super) static CACHE: Section = Section::new(
         Key::new("minimize_meta_requests", &Type::Bool, "`globals.cache.minimize_meta_requests`", "One request for all missing tiles of a map."),
         Key::new("concurrent_tile_creators", &Type::Int, "`globals.cache.concurrent_tile_creators`", "Requests for tiles under way at a time."),
         Key::new("disable_storage", &Type::Bool, "false", "Store nothing."),
-        Key::new("format", &Type::Text, "image/png", "Format of the tiles; `mixed` is PNG where something is transparent, JPEG otherwise."),
+        Key::new("format", &Type::Text, "image/png", "Format of the tiles; `mixed` is PNG where something is transparent, JPEG otherwise, and of tile sources what they send."),
         Key::new("image", &Type::Keys(&IMAGE), "", "How tiles are written."),
         Key::new("request_format", &Type::Text, "`format`", "Format sources are asked for."),
         Key::new("use_direct_from_level", &Type::Number, "", "From this level on, maps come from the source directly."),

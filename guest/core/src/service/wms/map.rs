@@ -130,7 +130,7 @@ pub(super) fn draw(
     forward_params(&mut query.dimensions, &checked.request.params, &sources);
     let sources = combine(sources, &query);
 
-    let Rendered { images, errors } = render(platform, service, sources, &query)?;
+    let Rendered { images, errors } = render(platform, service, &sources, &query)?;
     let mut map = if images.is_empty() {
         blank(query.size.0, query.size.1, &options)?
     } else {
@@ -200,19 +200,18 @@ struct Rendered {
 fn render(
     platform: &Rc<dyn Platform>,
     service: &WmsService,
-    sources: Vec<Rc<dyn MapLayer>>,
+    sources: &[Rc<dyn MapLayer>],
     query: &MapQuery,
 ) -> Result<Rendered, WmsError> {
-    let asked: Vec<(Rc<dyn MapLayer>, MapQuery)> = sources.into_iter().map(|source| (source, query.clone())).collect();
     let parallel = usize::try_from(service.concurrent_layer_renderer).unwrap_or(1).max(1);
     let mut rendered = Rendered {
-        images: Vec::with_capacity(asked.len()),
+        images: Vec::with_capacity(sources.len()),
         errors: Vec::new(),
     };
     let mut answered = false;
     // In parts of the size that may run together: with `raise`, nothing is asked behind an error.
-    for part in asked.chunks(parallel) {
-        for map in get_maps(platform, part, parallel, &mut || {}) {
+    for part in sources.chunks(parallel) {
+        for map in get_maps(platform, part, query)? {
             match map {
                 Ok(map) => {
                     answered = true;
