@@ -1,6 +1,9 @@
 """Differences that are known, and why each is as it is: the table of docs/reference/compatibility.md for the runner."""
+import io
 import re
 from urllib.parse import parse_qsl, urlsplit
+
+from PIL import Image
 
 FAILS = 'MapProxy fails with an internal error; here the request is answered, or refused as its protocol asks'
 TIFF = 'MapProxy cannot write this TIFF'
@@ -17,6 +20,9 @@ TILE_SETS = 'tile sets of WMS-C name a reference system that the WMS knows, not 
 POLES = 'beyond the poles is nothing'
 EDGE = 'a tile of which only a part lies on its layer is drawn; MapProxy asks its source for a box with exchanged sides, or leaves it out of KML'
 EXTENT = 'boxes in capabilities are those of the grid or source itself, not turned over by way of degrees, nor those of the first grid'
+FIRST = 'a map of tiles that were just made shows them as they are stored, as it will from then on; MapProxy draws it from what came before palette or JPEG'
+MESSAGE = 'messages in pictures are in other words'
+COLOUR = 'a colour that is none is refused, also where nothing would have it'
 VERSION = 'a version that is no version is one that was not said'
 
 
@@ -37,8 +43,6 @@ def reason(kind, target, aspect, detail, theirs, ours):
     if aspect == 'document' and re.fullmatch(r'(-\s+Title  MapProxy WMS \| )?\+\s+Title  MapProxy WM?TM?S', detail):
         return TITLE
     if aspect == 'picture format' and detail == 'JPEG / PNG':
-        return SOURCE_FORMAT
-    if aspect == 'type' and detail == 'image/png / image/jpeg' and 'tile' in kind:
         return SOURCE_FORMAT
     if aspect == 'document' and 'capabilities' in kind and all(
             re.search('BoundingBox|Corner|Latitude|ScaleHint', part) for part in detail.split(' | ')):
@@ -67,9 +71,20 @@ def reason(kind, target, aspect, detail, theirs, ours):
         return EDGE
     if 'tiled' in dict(params) and 'OSGEO:41001' in detail:
         return TILE_SETS
+    if aspect == 'pixels' and 'inimage' in dict(params).get('exceptions', '').lower() and is_message(theirs[2]) and is_message(ours[2]):
+        return MESSAGE
+    if aspect in ('status', 'type') and b'invalid bgcolor' in ours[2]:
+        return COLOUR
     if aspect in ('pixels', 'opacity') and beyond_the_poles(dict(params)):
         return POLES
     return None
+
+
+def is_message(body):
+    """Whether a picture is of one colour but for a little text."""
+    picture = Image.open(io.BytesIO(body)).convert('RGB')
+    most = max(count for count, _ in picture.getcolors(picture.width * picture.height))
+    return most > 0.9 * picture.width * picture.height
 
 
 def beyond_the_poles(params):

@@ -44,7 +44,8 @@ def encoded(image, kind):
     if kind == 'JPEG':
         image = image.convert('RGB')
     file = io.BytesIO()
-    image.save(file, kind, quality=92)
+    # quickly: most of the time of a run goes into these pictures
+    image.save(file, kind, quality=92, compress_level=1)
     return file.getvalue()
 
 
