@@ -4,6 +4,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use image::{ImageFormat, Rgba, RgbaImage};
@@ -97,6 +98,24 @@ async fn a_program_that_fails_is_an_upstream_that_fails() -> Result<()> {
             text(&answer)
         );
         assert!(!text(&answer).contains("msLoadMap"), "{script}: {}", text(&answer));
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_the_program_started_ends_with_it() -> Result<()> {
+    let (site, program) = site("sleep 600 & echo $! > started; wait")?;
+    let server = site.server()?.arg("--mapserver-binary").arg(&program);
+    let server = server.args("--upstream-timeout 1s").start().await?;
+    let answer = server.get(MAP).await?;
+    assert_eq!(media_type(&answer), "application/vnd.ogc.se_xml", "{}", text(&answer));
+    let started = fs::read_to_string(site.folder().join("maps/started"))?;
+    // of a process that has ended, or is only waited for, no command line is left
+    let command_line = format!("/proc/{}/cmdline", started.trim());
+    let end = Instant::now() + Duration::from_mins(1);
+    while fs::read(&command_line).is_ok_and(|line| !line.is_empty()) {
+        assert!(Instant::now() < end, "it still runs");
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
     Ok(())
 }

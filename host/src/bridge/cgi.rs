@@ -9,8 +9,9 @@ use anyhow::{Context as _, Result, bail, ensure};
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Response, StatusCode};
+use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 use crate::percent;
@@ -30,7 +31,7 @@ pub(super) struct Program {
 }
 
 impl Program {
-    /// What the program answers about a map file. Dropping the future kills the process.
+    /// What the program answers about a map file. Dropping the future kills the process and those it started.
     pub(super) async fn run(&self, map_file: &Path, query: &str) -> Result<Response<Bytes>> {
         let mut child = Command::new(&self.binary)
             .env_clear()
@@ -51,8 +52,10 @@ impl Program {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true)
+            .process_group(0)
             .spawn()
             .with_context(|| format!("failed to start `{}`", self.binary.display()))?;
+        let mut group = Group::of(&child);
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let everything = async {
             let (output, complaint, status) = tokio::join!(
@@ -65,6 +68,7 @@ impl Program {
         let (output, complaint, status) = timeout(self.time, everything)
             .await
             .with_context(|| format!("no answer within {:?}", self.time))??;
+        group.has_ended();
         ensure!(
             output.len() as u64 <= self.max_answer,
             "its answer is longer than {} bytes",
@@ -72,6 +76,29 @@ impl Program {
         );
         // a program may complain and still answer
         parse(output).with_context(|| format!("{status}: {complaint}"))
+    }
+}
+
+/// The program with what it started (a wrapper script starts the real one): killed unless it ended by itself.
+struct Group(Option<Pid>);
+
+impl Group {
+    /// Of a process that leads one.
+    fn of(child: &Child) -> Self {
+        Self(child.id().and_then(|id| Pid::from_raw(id.cast_signed())))
+    }
+
+    fn has_ended(&mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(leader) = self.0 {
+            // an error says that nobody is left
+            let _ = kill_process_group(leader, Signal::KILL);
+        }
     }
 }
 
