@@ -79,6 +79,25 @@ async function use() {
     await browser.press('Enter');
     await browser.until("location.hash.includes('layer=europe')");
 
+    // a dimension: what is chosen is asked for, and in the code
+    for (const service of ['wms', 'wmts']) {
+      await browser.go('about:blank');
+      await browser.go(`${page}#layer=d&service=${service}&srs=EPSG:3857&dim.time=2020&view=2/20/10`);
+      for (const [value, other] of [['2020', '2021'], ['2021', '2020']]) {
+        await settled(browser);
+        const select = "[...document.querySelectorAll('.field select')].find((each) => each.closest('.field').textContent.startsWith('Time'))";
+        assert.equal(await browser.evaluate(`${select}.value`), value, service);
+        const asked = browser.requests.filter((url) => /REQUEST=Get(Map|Tile)/i.test(url) && /LAYERS?=d\b/i.test(url)).at(-1);
+        assert.match(asked, new RegExp(`[?&]time=${value}(&|$)`, 'i'));
+        await browser.evaluate("document.querySelector('.primary').click()");
+        await browser.evaluate("[...document.querySelectorAll('[role=tab]')].find((tab) => tab.textContent === 'OpenLayers').click()");
+        assert.match(await text('.code code'), new RegExp(`time: '${value}'`, 'i'));
+        await browser.press('Escape');
+        assert.match(await browser.evaluate('location.hash'), new RegExp(`dim\\.time=${value}`));
+        await browser.evaluate(`{ const each = ${select}; each.value = '${other}'; each.dispatchEvent(new Event('change')); }`);
+      }
+    }
+
     // a server that is not there
     await browser.go(`${page}#layer=gone`);
     await browser.until("!document.querySelector('#trouble').hidden && document.querySelector('#trouble p').textContent.includes('status')");

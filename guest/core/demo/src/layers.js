@@ -11,7 +11,7 @@ export function expand(description) {
     const services = {};
     const choices = {};
     if (wmts && onGrids.some((tiles) => tiles.wmts)) {
-      services.wmts = wmts;
+      services.wmts = layer.dimensions && wmts.kvp ? { capabilities: wmts.kvp } : wmts;
       choices.wmts = onGrids.filter((tiles) => tiles.wmts);
     }
     const tms = onGrids.filter((tiles) => tiles.tms);
@@ -42,6 +42,11 @@ export function expand(description) {
     const kml = onGrids.find((tiles) => tiles.kml)?.kml;
     return { ...layer, services, choices: shown, kml: kml && base + kml };
   }).filter((layer) => Object.keys(layer.choices).length);
+}
+
+// Only these two let a client choose a value.
+export function hasDimensions(layer, service) {
+  return Boolean(layer.dimensions?.length) && (service === 'wms' || service === 'wmts');
 }
 
 // The address of a tile; row counts the way the choice does.

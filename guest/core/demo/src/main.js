@@ -13,7 +13,7 @@ const layers = expand(description);
 const byName = new Map(layers.map((layer) => [layer.name, layer]));
 
 const map = createMap(description);
-const state = { layer: null, service: null, choice: 0, format: null, opacity: 1, outlines: false };
+const state = { layer: null, service: null, choice: 0, format: null, dimensions: {}, opacity: 1, outlines: false };
 
 // Brings the state into a shape that the layer can show, then shows it.
 function update(change = {}) {
@@ -30,6 +30,9 @@ function update(change = {}) {
     delete state.srs;
   }
   if (!list[state.choice]) state.choice = 0;
+  // a value that another layer had, if this one has it too
+  state.dimensions = Object.fromEntries((layer.dimensions ?? [])
+    .map(({ name, values, default: usual }) => [name, values.includes(state.dimensions[name]) ? state.dimensions[name] : usual]));
   const formats = state.service === 'wms' ? layer.services.wms.formats : [];
   state.format = formats.find((format) => format === state.format || format === `image/${state.format}`) ?? formats[0] ?? null;
   map.show(layer, state, { fit: switched && !state.view });

@@ -15,7 +15,7 @@ import { applyTransform, containsCoordinate, getIntersection, getTopLeft, getBot
 import { getTransform, transform } from 'ol/proj.js';
 import { h, ICONS } from './dom.js';
 import { edges } from './edges.js';
-import { infoUrl } from './info.js';
+import { chosen, infoUrl } from './info.js';
 import { tileUrl, title } from './layers.js';
 import { isGlobal, isLocal, projection } from './projections.js';
 import { reason, textOf } from './reason.js';
@@ -120,8 +120,9 @@ export function createMap(description) {
     return extentOf(whole ? { extent: [-145, -50, 165, 74] } : layer, choice);
   }
 
-  function wmsSource({ name, services: { wms } }, state, code) {
-    const params = { LAYERS: name, FORMAT: state.format ?? 'image/png', STYLES: '', VERSION: wms.version };
+  function wmsSource(layer, state, code) {
+    const { name, services: { wms } } = layer;
+    const params = { ...Object.fromEntries(chosen(layer, state)), LAYERS: name, FORMAT: state.format ?? 'image/png', STYLES: '', VERSION: wms.version };
     if (!params.FORMAT.startsWith('image/jpeg')) params.TRANSPARENT = 'TRUE';
     return watch(new ImageWMS({ url: wms.url, params, projection: code, ratio: 1.2, serverType: 'mapserver', hidpi: false, imageLoadFunction: load }));
   }
@@ -149,7 +150,8 @@ export function createMap(description) {
     return choice.native === choice.origin ? counted : choice.rows[z] - 1 - counted;
   }
 
-  async function wmtsSource({ name, services: { wmts } }, choice) {
+  async function wmtsSource(layer, state, choice) {
+    const { name, services: { wmts } } = layer;
     const url = wmts.capabilities;
     if (!capabilities.has(url)) {
       const answer = await fetch(url);
@@ -159,6 +161,9 @@ export function createMap(description) {
     const options = optionsFromCapabilities(capabilities.get(url), { layer: name, matrixSet: choice.grid, projection: choice.srs });
     if (!options) throw new Error(`no layer ${name} in ${url}`);
     options.wrapX = isGlobal(choice.srs);
+    // under the names that the capabilities have, which begin with a capital
+    const values = new Map(chosen(layer, state));
+    for (const key of Object.keys(options.dimensions ?? {})) options.dimensions[key] = values.get(key.toUpperCase()) ?? options.dimensions[key];
     return watch(new WMTS({ ...options, tileLoadFunction: load }));
   }
 
@@ -206,7 +211,7 @@ export function createMap(description) {
 
   self.show = async (next, state, { fit: move }) => {
     const choice = next.choices[state.service][state.choice];
-    const key = JSON.stringify([next.name, state.service, choice, state.format]);
+    const key = JSON.stringify([next.name, state.service, choice, state.format, state.dimensions]);
     const first = !self.shown;
     const same = self.shown?.key === key;
     self.shown = { layer: next, state, choice, key };
@@ -232,7 +237,7 @@ export function createMap(description) {
       } else if (state.service !== 'wmts') {
         place(tilesSource(choice), TileLayer, state.opacity);
       } else {
-        const source = await wmtsSource(next, choice);
+        const source = await wmtsSource(next, state, choice);
         if (mine !== generation) return;
         place(source, TileLayer, state.opacity);
       }
@@ -313,14 +318,14 @@ export function createMap(description) {
 
   map.on('singleclick', async ({ coordinate, pixel }) => {
     overlay.setPosition(undefined);
-    const { layer: shown, choice } = self.shown ?? {};
+    const { layer: shown, choice, state } = self.shown ?? {};
     const wms = shown?.services.wms;
     if (!wms?.queryable || !wms.info || !wms.srs.includes(choice.srs)) return;
     const mine = generation;
     tell(coordinate, h('p', { class: 'wait' }, 'Asking what is here …'));
     let content = null;
     try {
-      const answer = await fetch(infoUrl(wms, shown.name, self.view(), pixel));
+      const answer = await fetch(infoUrl(wms, shown.name, self.view(), pixel, chosen(shown, state)));
       const text = textOf(await answer.text(), answer.headers.get('content-type') ?? '');
       content = answer.ok && text ? h('pre', {}, text) : h('p', { class: 'wait' }, answer.ok ? 'Nothing is known about this place.' : text || `Status ${answer.status}`);
     } catch {

@@ -2,7 +2,7 @@
 import { createCode } from './code.js';
 import { h, ICONS } from './dom.js';
 import { legendUrl } from './info.js';
-import { SERVICES, title } from './layers.js';
+import { hasDimensions, SERVICES, title } from './layers.js';
 
 // Browsers become slow with more; the search finds the others.
 const MAX_LISTED = 400;
@@ -110,6 +110,12 @@ export function createPanel({ description, layers, update, map }) {
     return choice.grid ? `${choice.grid} (${choice.srs})` : choice.srs;
   }
 
+  // `dim_reference_time` is the parameter's name
+  function labelOfDimension(name) {
+    const words = name.replace(/^dim_/i, '').replaceAll('_', ' ');
+    return words.charAt(0).toUpperCase() + words.slice(1);
+  }
+
   function renderControls() {
     const { layer, state, formats } = shown;
     const choices = layer.choices[state.service];
@@ -130,6 +136,8 @@ export function createPanel({ description, layers, update, map }) {
       field(tiled ? 'Grid' : 'System', select(choices.map((choice, index) => [index, labelOf(choice)]), state.choice, (choice) => update({ choice: Number(choice) }))),
       formats.length > 1 && field('Format', select(formats.map((format) => [format, format.replace('image/', '').toUpperCase()]), state.format, (format) => update({ format }))),
       tiled && field('Format', h('span', { class: 'value' }, choices[state.choice].mime.replace('image/', '').toUpperCase())),
+      ...(hasDimensions(layer, state.service) ? layer.dimensions : []).map(({ name, values }) => field(labelOfDimension(name),
+        select(values.map((value) => [value, value]), state.dimensions[name], (value) => update({ dimensions: { ...state.dimensions, [name]: value } })))),
       field('Opacity', h('span', { class: 'range' }, opacity, output)),
       tiled && h('label', { class: 'check' },
         h('input', { type: 'checkbox', checked: state.outlines, onchange: (event) => update({ outlines: event.target.checked, keep: true }) }),

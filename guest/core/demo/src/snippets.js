@@ -1,5 +1,5 @@
 // Code that uses the layer just as it is shown, for other programs. Where a program cannot do that, the nearest it can.
-import { mapUrl } from './info.js';
+import { chosen, mapUrl } from './info.js';
 import { tileUrl, title } from './layers.js';
 
 const quote = (text) => `'${String(text).replaceAll('\\', '\\\\').replaceAll("'", "\\'")}'`;
@@ -14,12 +14,12 @@ const transparent = (format) => !format.startsWith('image/jpeg');
 export function snippets(layer, state, choice, view) {
   const { wms } = layer.services;
   const found = state.service === 'wms' ? ofWms(layer, state, choice, view)
-    : state.service === 'wmts' ? ofWmts(layer, choice) : ofTiles(layer, choice);
+    : state.service === 'wmts' ? ofWmts(layer, state, choice) : ofTiles(layer, choice);
   const web = state.service === 'wms' ? null : webTiles(layer, choice);
   for (const name of ['Leaflet', 'MapLibre']) {
     const format = state.format ?? wms?.formats[0] ?? 'image/png';
     if (web) found[name] = { text: web[name], note: web.note };
-    else if (wms?.srs.some(isMercator)) found[name] = { text: webMap(name, layer, wms, format), note: isMercator(choice.srs) ? undefined : `${name} shows Web Mercator: the WMS draws the layer there` };
+    else if (wms?.srs.some(isMercator)) found[name] = { text: webMap(name, layer, wms, format, chosen(layer, state)), note: isMercator(choice.srs) ? undefined : `${name} shows Web Mercator: the WMS draws the layer there` };
     else found[name] = { note: `${name} shows Web Mercator, which this layer is not offered in.` };
   }
   return Object.fromEntries(['OpenLayers', 'Leaflet', 'MapLibre', 'QGIS', 'curl'].map((name) => [name, typeof found[name] === 'string' ? { text: found[name] } : found[name]]));
@@ -35,17 +35,17 @@ import ImageWMS from 'ol/source/ImageWMS';
 const layer = new ImageLayer({
   source: new ImageWMS({
     url: ${quote(wms.url)},
-    params: { LAYERS: ${quote(layer.name)}, FORMAT: ${quote(format)}, VERSION: ${quote(wms.version)} },
+    params: { LAYERS: ${quote(layer.name)}, FORMAT: ${quote(format)}, VERSION: ${quote(wms.version)}${chosen(layer, state).map(([key, value]) => `, ${key}: ${quote(value)}`).join('')} },
     projection: ${quote(choice.srs)},
   }),
 });`,
     QGIS: qgis(layer, wms.capabilities, `Connect, then pick “${title(layer)}” and ${choice.srs}.`),
     curl: `curl -o map.${extension(format)} \\
-  ${shell(mapUrl(wms, layer.name, view, format))}`,
+  ${shell(mapUrl(wms, layer.name, view, format, chosen(layer, state)))}`,
   };
 }
 
-function ofWmts(layer, choice) {
+function ofWmts(layer, state, choice) {
   const { wmts } = layer.services;
   return {
     OpenLayers: `import TileLayer from 'ol/layer/Tile';
@@ -59,10 +59,16 @@ const layer = new TileLayer({
     layer: ${quote(layer.name)},
     matrixSet: ${quote(choice.grid)},
   })),
-});`,
+});${wmtsDimensions(layer, state)}`,
     QGIS: qgis(layer, wmts.capabilities, `Connect, open the tab “Tilesets” and pick “${layer.name}” with ${choice.grid}.`),
     curl: { text: `curl ${shell(wmts.capabilities)}`, note: 'The document that says where the tiles are' },
   };
+}
+
+// The capabilities' names begin with a capital.
+function wmtsDimensions(layer, state) {
+  const values = (layer.dimensions ?? []).map(({ name }) => `${quote(name.charAt(0).toUpperCase() + name.slice(1))}: ${quote(state.dimensions[name])}`);
+  return values.length ? `\nlayer.getSource().updateDimensions({ ${values.join(', ')} });` : '';
 }
 
 function ofTiles(layer, choice) {
@@ -130,18 +136,18 @@ function webTiles(layer, choice) {
   };
 }
 
-function webMap(name, layer, wms, format) {
+function webMap(name, layer, wms, format, dimensions) {
   if (name === 'Leaflet') {
     return `L.tileLayer.wms(${quote(wms.url)}, {
   layers: ${quote(layer.name)},
   format: ${quote(format)},
   transparent: ${transparent(format)},
-  version: ${quote(wms.version)},
+  version: ${quote(wms.version)},${dimensions.map(([key, value]) => `\n  ${key.toLowerCase()}: ${quote(value)},`).join('')}
 }).addTo(map);`;
   }
   const axis = wms.version === '1.3.0' ? 'CRS' : 'SRS';
   const code = wms.srs.find((each) => each === 'EPSG:3857') ?? wms.srs.find(isMercator);
-  return maplibre(layer.name, `${wms.url}?SERVICE=WMS&VERSION=${wms.version}&REQUEST=GetMap&LAYERS=${encodeURIComponent(layer.name)}&STYLES=&${axis}=${code}&BBOX={bbox-epsg-3857}&WIDTH=512&HEIGHT=512&FORMAT=${format}${transparent(format) ? '&TRANSPARENT=TRUE' : ''}`, 512);
+  return maplibre(layer.name, `${wms.url}?SERVICE=WMS&VERSION=${wms.version}&REQUEST=GetMap&LAYERS=${encodeURIComponent(layer.name)}&STYLES=&${axis}=${code}&BBOX={bbox-epsg-3857}&WIDTH=512&HEIGHT=512&FORMAT=${format}${transparent(format) ? '&TRANSPARENT=TRUE' : ''}${dimensions.map(([key, value]) => `&${key}=${encodeURIComponent(value)}`).join('')}`, 512);
 }
 
 function maplibre(name, template, size, tms = false) {

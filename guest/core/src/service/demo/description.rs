@@ -11,7 +11,8 @@ use super::super::Context;
 use super::super::tile::{Addressing, layer_path};
 use crate::config::compiled::Kind;
 use crate::config::model::{
-    KmlService, LayerMetadata, LayerNode, LayerTree, TileLayer, TmsService, WmsService, WmsVersion, WmtsService,
+    Dimension, KmlService, LayerMetadata, LayerNode, LayerTree, TileLayer, TmsService, WmsService, WmsVersion,
+    WmtsService,
 };
 use crate::coverage::MapExtent;
 use crate::grid::{Origin, TileGrid};
@@ -67,6 +68,9 @@ pub(super) struct Wms {
 #[derive(Debug, Serialize)]
 pub(super) struct Wmts {
     pub capabilities: String,
+    /// for requests by query, which take dimensions whatever the template of addresses has
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kvp: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -104,6 +108,8 @@ pub(super) struct DemoLayer {
     /// in reference systems that browsers cannot work out
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub extents: BTreeMap<String, [f64; 4]>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub dimensions: Vec<Dimension>,
     /// of its maps; `None` if the WMS does not draw it
     #[serde(skip_serializing_if = "Option::is_none")]
     pub wms: Option<WmsLayer>,
@@ -155,6 +161,7 @@ struct Shown<'a> {
     name: &'a str,
     title: &'a str,
     extent: &'a MapExtent,
+    dimensions: &'a [Dimension],
     md: Option<&'a LayerMetadata>,
 }
 
@@ -212,6 +219,7 @@ impl Description {
             wms: configured.wms.as_ref().map(|wms| Wms::of(wms, &base)),
             wmts: configured.wmts.as_ref().map(|wmts| Wmts {
                 capabilities: format!("{base}{}", wmts_capabilities_path(wmts)),
+                kvp: wmts.kvp.then(|| format!("{base}{WMTS_KVP}")),
             }),
             grids: grids.collect(),
             systems: systems.collect(),
@@ -269,11 +277,13 @@ const fn corner(origin: Origin) -> &'static str {
     }
 }
 
+const WMTS_KVP: &str = "/service?SERVICE=WMTS&VERSION=1.0.0&REQUEST=GetCapabilities";
+
 const fn wmts_capabilities_path(service: &WmtsService) -> &'static str {
     if service.restful {
         "/wmts/1.0.0/WMTSCapabilities.xml"
     } else {
-        "/service?SERVICE=WMTS&VERSION=1.0.0&REQUEST=GetCapabilities"
+        WMTS_KVP
     }
 }
 
@@ -354,6 +364,7 @@ impl Configured {
                     name,
                     title: &layer.title,
                     extent: &layer.extent,
+                    dimensions: &layer.dimensions,
                     md: layer.md.as_ref(),
                 };
                 layers.push(self.layer(&shown, wms, tiles, layers.last()));
@@ -376,6 +387,7 @@ impl Configured {
                 name,
                 title: &layer.title,
                 extent: &layer.extent,
+                dimensions: &layer.dimensions,
                 md: layer.md.as_ref(),
             };
             layers.push(self.layer(&shown, None, tiles, layers.last()));
@@ -420,6 +432,7 @@ impl Configured {
             attribution,
             extent,
             extents,
+            dimensions: layer.dimensions.to_vec(),
             wms,
             tiles,
         }
