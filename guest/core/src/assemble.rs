@@ -148,17 +148,22 @@ impl Parts {
             return Ok(Rc::clone(layer));
         }
         let managers = self.managers(name)?;
-        let mut layers: Vec<_> = managers.iter().enumerate().map(map_layer).collect();
-        let layer = if layers.len() == 1 {
-            layers.swap_remove(0).1
-        } else {
-            Rc::new(SrsConditional::new(layers, self.application.preferred_src.clone()))
-        };
-        let layer = self.with_direct_access(managers.first(), layer)?;
+        let layer = self.with_direct_access(managers.first(), self.layer_of(&managers, None))?;
         self.cache_layers
             .borrow_mut()
             .insert(name.to_owned(), Rc::clone(&layer));
         Ok(layer)
+    }
+
+    /// The tiles of a cache as a layer, within `limit` alone.
+    fn layer_of(&self, managers: &[Rc<TileManager>], limit: Option<&MapExtent>) -> Rc<dyn MapLayer> {
+        let layers = managers.iter().enumerate().map(|manager| map_layer(manager, limit));
+        let mut layers: Vec<_> = layers.collect();
+        if layers.len() == 1 {
+            layers.swap_remove(0).1
+        } else {
+            Rc::new(SrsConditional::new(layers, self.application.preferred_src.clone()))
+        }
     }
 
     /// `use_direct_from_level` and `use_direct_from_res`: finer maps come from the source itself.
@@ -295,7 +300,7 @@ impl Parts {
     }
 
     /// The sources of a cache. If all are caches with the same tiles in the same format, their tiles are handed on as
-    /// they are stored; otherwise maps are made of them.
+    /// they are stored; otherwise maps are made of them, and nothing is asked for beyond the grid.
     fn cache_sources(
         &self,
         conf: &Cache,
@@ -309,7 +314,12 @@ impl Parts {
                 |manager| -> Rc<dyn MapLayer> { Rc::new(CacheMapLayer::new(manager, None).for_tiles_only()) };
             return Ok(managers.into_iter().map(tiles_of).collect());
         }
-        sources.iter().map(|source| self.layer_source(source)).collect()
+        let limit = MapExtent::new(grid.bbox(), grid.srs().clone());
+        let layer = |source: &LayerSource| match source {
+            LayerSource::Cache(name) => Ok(self.layer_of(&self.managers(name)?, Some(&limit))),
+            LayerSource::Source(key) => self.source(key),
+        };
+        sources.iter().map(layer).collect()
     }
 
     /// The tiles of `source`, if every tile of `grid` is one of them and stored in the same format.
@@ -368,12 +378,14 @@ impl Parts {
     }
 }
 
-/// The tiles of one grid, by its place in the cache, as a layer, with the grid's system.
-fn map_layer((index, manager): (usize, &Rc<TileManager>)) -> (Srs, Rc<dyn MapLayer>) {
+/// The tiles of one grid, by its place in the cache, as a layer, with the grid's system. `within`: no more of it.
+fn map_layer((index, manager): (usize, &Rc<TileManager>), within: Option<&MapExtent>) -> (Srs, Rc<dyn MapLayer>) {
     let grid = manager.grid();
     let own = || MapExtent::new(grid.bbox(), grid.srs().clone());
     let limit = manager.conf().extents.get(index).cloned().flatten();
     let extent = limit.unwrap_or_else(own);
+    // where the two do not meet, every query is outside of one or the other
+    let extent = within.and_then(|within| extent.within(within)).unwrap_or(extent);
     (
         grid.srs().clone(),
         Rc::new(CacheMapLayer::new(Rc::clone(manager), Some(extent))),

@@ -14,7 +14,7 @@ use crate::config::model::{
     WmsVersion,
 };
 use crate::coverage::Coverage;
-use crate::grid::{TileCoord, TileGrid};
+use crate::grid::{GridOptions, TileCoord, TileGrid};
 use crate::http::HttpRequest;
 use crate::image::{ImageFormat, ImageOptions, MapImage, Pixels, decode, encode, filled, peek_format};
 use crate::layer::{LayerError, MapLayer};
@@ -1125,4 +1125,26 @@ fn the_map_of_grey_tiles_is_grey() {
     });
     let map = maps_of(&world, &["cache"]).remove(0).unwrap().unwrap();
     assert!(matches!(map.into_raster().unwrap().pixels(), Pixels::Gray(_)));
+}
+
+/// As MapProxy: tiles at the edge of a grid reach beyond it, what they are made of does not.
+#[test]
+fn a_cache_of_a_cache_asks_for_nothing_beyond_its_grid() {
+    let mut world = two_caches();
+    world.sources = vec![tile_source()];
+    let utm = GridOptions {
+        name: "utm".to_owned(),
+        srs: Srs::new("EPSG:25832").ok(),
+        bbox: Some(BBox::new(4.0, 46.0, 16.0, 56.0)),
+        bbox_srs: Some(Srs::wgs84()),
+        min_res: Some(5700.0),
+        ..GridOptions::default()
+    };
+    world.grids.push(utm.build().unwrap());
+    world.caches[0].grids = vec!["utm".to_owned()];
+    world.caches[0].sources = CacheSources::Layers(vec![LayerSource::Cache("other".to_owned())]);
+    world.load(0, 0, 0).unwrap().unwrap();
+    let mut urls = world.memory.asked_urls();
+    urls.sort();
+    assert_eq!(urls, ["http://tiles/4/8/10.png", "http://tiles/4/8/11.png"]);
 }

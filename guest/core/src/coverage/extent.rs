@@ -23,4 +23,11 @@ impl MapExtent {
     pub fn bbox_in(&self, srs: &Srs) -> Result<BBox, SrsError> {
         self.srs.transform_bbox(srs, self.bbox)
     }
+
+    /// The part of it within `limit`, in its own system; `None` if there is none.
+    #[must_use]
+    pub fn within(&self, limit: &Self) -> Option<Self> {
+        let bbox = limit.bbox_in(&self.srs).ok()?.intersection(&self.bbox)?;
+        Some(Self::new(bbox, self.srs.clone()))
+    }
 }

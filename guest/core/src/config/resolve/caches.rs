@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::extents::{intersect, merge_extents, merge_ranges};
+use super::extents::{merge_extents, merge_ranges};
 use super::globals::{links, meta_size};
 use super::images::rgba;
 use super::sources::options_in_cache;
@@ -503,7 +503,7 @@ fn parts_extent(parts: &[Part], grid: &TileGrid) -> Option<MapExtent> {
     let whole = MapExtent::new(grid.bbox(), grid.srs().clone());
     merge_extents(parts.iter().map(|part| match part {
         Part::Source(source) => source.extent.clone(),
-        Part::Cache(cache) => cache.extents.first().and_then(|extent| intersect(extent, &whole)),
+        Part::Cache(cache) => cache.extents.first().and_then(|extent| extent.within(&whole)),
     }))
 }
 

@@ -23,12 +23,6 @@ pub(super) fn merge_extents(extents: impl IntoIterator<Item = Option<MapExtent>>
     }))
 }
 
-/// The part of `extent` within `limit`, in the system of `extent`; `None` if there is none.
-pub(super) fn intersect(extent: &MapExtent, limit: &MapExtent) -> Option<MapExtent> {
-    let bbox = limit.bbox_in(&extent.srs).ok()?.intersection(&extent.bbox)?;
-    Some(MapExtent::new(bbox, extent.srs.clone()))
-}
-
 /// Where any of them draws; `None` is "everywhere", also if only one of them draws everywhere.
 pub(super) fn merge_ranges(ranges: impl IntoIterator<Item = Option<ResRange>>) -> Option<ResRange> {
     let mut merged: Option<ResRange> = None;
