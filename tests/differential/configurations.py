@@ -7,7 +7,7 @@ from mapproxy.util.yaml import load_yaml_file
 
 # what needs files or machines that are not here
 ELSEWHERE = {'base_dir', 'lock_dir', 'tile_lock_dir', 'font_dir', 'ssl_ca_certs', 'ssl_no_cert_checks', 'proj_data_dir',
-             'featureinfo_xslt', 'username', 'password', 'datasource', 'where', 'lock_retry', 'cache_dir'}
+             'featureinfo_xslt', 'username', 'password', 'datasource', 'where', 'lock_retry', 'cache_dir', 'client_timeout'}
 AREA = {'bbox': [0, 40, 20, 60], 'srs': 'EPSG:4326'}
 
 
@@ -63,6 +63,8 @@ def of_here(path, upstream, folder):
         cache.pop('refresh_before', None)
     settings = document.get('globals') or {}
     settings['cache'] = {**(settings.get('cache') or {}), 'base_dir': os.path.join(folder, 'cache_data')}
+    # the sources are drawn by the runner, which may be slow where much else runs
+    settings['http'] = {**(settings.get('http') or {}), 'client_timeout': 600}
     document['globals'] = settings
     written = os.path.join(folder, 'mapproxy.yaml')
     with open(written, 'w', encoding='utf-8') as file:
