@@ -91,7 +91,7 @@ async function use() {
         assert.match(asked, new RegExp(`[?&]time=${value}(&|$)`, 'i'));
         await browser.evaluate("document.querySelector('.primary').click()");
         await browser.evaluate("[...document.querySelectorAll('[role=tab]')].find((tab) => tab.textContent === 'OpenLayers').click()");
-        assert.match(await text('.code code'), new RegExp(`time: '${value}'`, 'i'));
+        assert.match(await text('.code code'), new RegExp(`time'?: '${value}'`, 'i'));
         await browser.press('Escape');
         assert.match(await browser.evaluate('location.hash'), new RegExp(`dim\\.time=${value}`));
         await browser.evaluate(`{ const each = ${select}; each.value = '${other}'; each.dispatchEvent(new Event('change')); }`);
