@@ -132,10 +132,12 @@ impl<'a> TileCreator<'a> {
             }
             let batch = self.without_fresh(batch)?;
             match self.ask(&batch) {
-                Plan::Done(maps) => self.finish_all(batch, maps)?,
+                Plan::Done(maps) => self.finish_all(&batch, maps)?,
                 plan => {
                     return plan.then(move |maps| {
-                        self.finish_all(batch, maps)?;
+                        self.finish_all(&batch, maps)?;
+                        // its locks are free before others are taken
+                        drop(batch);
                         self.plan()
                     });
                 }
@@ -279,11 +281,11 @@ impl<'a> TileCreator<'a> {
 
     /// Makes the tiles of a batch. A failing job does not keep the others from being stored, and a tile that is only
     /// fetched along with the `wanted` ones (in bulk) may fail: it is made when it is asked for.
-    fn finish_all(&mut self, batch: Vec<Locked>, maps: Maps) -> Result<(), LayerError> {
+    fn finish_all(&mut self, batch: &[Locked], maps: Maps) -> Result<(), LayerError> {
         let mut maps = maps.into_iter();
         let sources = self.sources.layers.len();
         let mut failure = None;
-        for (job, lock) in &batch {
+        for (job, lock) in batch {
             for piece in &job.pieces {
                 let maps: Maps = maps.by_ref().take(sources).collect();
                 match self.finish(piece, maps, lock.as_deref()) {
