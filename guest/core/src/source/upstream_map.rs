@@ -173,8 +173,7 @@ impl UpstreamMap {
         let begin: String = String::from_utf8_lossy(&reply.body).chars().take(200).collect();
         log::warn!(target: "mapproxy.source", "no image from `{}`, it begins with: {begin}", self.url);
         let reason = if claims_to_be_image(reply) {
-            // tests of MapProxy ask for both of its messages
-            " (error while processing image file; unable to transform image: cannot identify image file)"
+            " (error while processing image file)"
         } else {
             ""
         };
