@@ -29,10 +29,10 @@ impl Strip {
     }
 
     /// Puts a block at this place, counted in blocks.
-    fn put(&mut self, (column, row): (usize, usize), block: [[u8; 8]; 8]) {
-        let rows = self.samples.chunks_exact_mut(self.stride).skip(1 + row * 8);
-        for (to, from) in rows.zip(block) {
-            to[column * 8..column * 8 + 8].copy_from_slice(&from);
+    fn put(&mut self, (column, row): (usize, usize), block: &[[u8; 8]; 8]) {
+        let rows = &mut self.samples[(1 + row * 8) * self.stride + column * 8..];
+        for (y, samples) in block.iter().enumerate() {
+            rows[y * self.stride..][..8].copy_from_slice(samples);
         }
     }
 
@@ -83,6 +83,11 @@ impl Header<'_> {
         let mut lines = pixels.chunks_exact_mut(window.width as usize * channels);
         let mut output = Output::new(self, window, columns.start);
         let mut reader = scan.reader(0)?;
+        let tables: Vec<_> = self
+            .components
+            .iter()
+            .map(|component| self.tables_of(component))
+            .collect::<Option<_>>()?;
         let mut predictions = [0; 3];
         let mut coefficients = Paired::default();
         for row in 0..rows.end {
@@ -97,8 +102,8 @@ impl Header<'_> {
                     predictions = [0; 3];
                 }
                 let shown = row >= rows.start && columns.contains(&column);
-                for ((component, strip), dc) in self.components.iter().zip(&mut strips).zip(&mut predictions) {
-                    let tables = self.tables_of(component)?;
+                let channels = self.components.iter().zip(&tables).zip(&mut strips);
+                for (((component, &tables), strip), dc) in channels.zip(&mut predictions) {
                     for y in 0..component.vertical {
                         for x in 0..component.horizontal {
                             if !shown {
@@ -108,7 +113,7 @@ impl Header<'_> {
                             let count = reader.block::<true>(tables, dc, &mut coefficients)?;
                             let column = (column - columns.start) * component.horizontal + x;
                             let block = samples(&mut coefficients, &component.quants, count);
-                            strip.put((column as usize, y as usize), block);
+                            strip.put((column as usize, y as usize), &block);
                         }
                     }
                 }

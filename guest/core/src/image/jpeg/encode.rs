@@ -7,7 +7,7 @@ use wide::{f32x4, i16x8, i32x4, i32x8};
 use super::ZIGZAG;
 use super::color::{from_rgb, halve};
 use super::dct::forward;
-use super::huffman::Definition;
+use super::huffman::{Definition, has_ff};
 
 /// Factors of annex K.1, row by row.
 const LUMA: [u8; 64] = [
@@ -392,12 +392,10 @@ impl Bits {
     /// Appends the data, with ones in what is left of the last byte, and a zero behind each byte 0xff.
     fn write(self, out: &mut Vec<u8>) {
         for word in self.words {
-            // Whether a byte is 0xff: whether one of the complement is 0.
-            const ONES: u64 = u64::MAX / 0xff;
-            if (!word).wrapping_sub(ONES) & word & (ONES << 7) == 0 {
-                out.extend_from_slice(&word.to_be_bytes());
-            } else {
+            if has_ff(word) {
                 stuff(out, &word.to_be_bytes());
+            } else {
+                out.extend_from_slice(&word.to_be_bytes());
             }
         }
         let Last { word, free } = self.last;

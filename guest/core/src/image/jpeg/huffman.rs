@@ -126,6 +126,12 @@ fn value(bits: u64, symbol: Symbol) -> i32 {
     value + (negative & (1 - (1 << symbol.size())))
 }
 
+/// Whether one of the bytes is 0xff: whether one of the complement is 0.
+pub(super) fn has_ff(word: u64) -> bool {
+    const ONES: u64 = u64::MAX / 0xff;
+    (!word).wrapping_sub(ONES) & word & (ONES << 7) != 0
+}
+
 /// A stretch between two restart markers.
 #[derive(Clone, Copy, Debug)]
 struct Segment {
@@ -145,40 +151,47 @@ pub(super) struct Scan {
 impl Scan {
     /// What lies between the head of a scan and the next marker, or the first `most` stretches between restarts.
     pub(super) fn new(mut bytes: &[u8], most: usize) -> Option<Self> {
-        let mut scan = Self {
-            words: Vec::with_capacity(bytes.len() / 8 + 3),
-            segments: Vec::new(),
-        };
-        let mut plain = Vec::with_capacity(bytes.len());
+        let mut words = Vec::with_capacity(bytes.len() / 8 + 3);
+        let mut segments = Vec::new();
+        // The word that is not full yet, and how much there is of this stretch.
+        let (mut word, mut start, mut bits) = (0, 0, 0);
         loop {
-            let end = bytes.iter().position(|&byte| byte == 0xff)?;
-            plain.extend_from_slice(&bytes[..end]);
-            let marker = *bytes.get(end + 1)?;
-            bytes = &bytes[end + 2..];
-            if marker == 0 {
-                plain.push(0xff);
+            let offset = bits % 64;
+            if let Some((&chunk, rest)) = bytes.split_first_chunk()
+                && !has_ff(u64::from_ne_bytes(chunk))
+            {
+                let chunk = u64::from_be_bytes(chunk);
+                words.push(word | chunk >> offset);
+                word = chunk << 1 << (63 - offset);
+                bits += 64;
+                bytes = rest;
                 continue;
             }
-            let restart = 0xd0 + (scan.segments.len() % 8) as u8;
-            scan.push(&plain);
-            plain.clear();
-            if marker != restart || scan.segments.len() == most {
-                break;
+            let (&byte, rest) = bytes.split_first()?;
+            bytes = rest;
+            if byte == 0xff {
+                let (&marker, rest) = bytes.split_first()?;
+                bytes = rest;
+                if marker > 0 {
+                    words.push(word);
+                    segments.push(Segment { start, bits });
+                    let restart = 0xd0 + ((segments.len() - 1) % 8) as u8;
+                    if marker != restart || segments.len() == most {
+                        break;
+                    }
+                    (word, start, bits) = (0, words.len(), 0);
+                    continue;
+                }
+            }
+            word |= u64::from(byte) << (56 - offset);
+            bits += 8;
+            if offset == 56 {
+                words.push(std::mem::take(&mut word));
             }
         }
         // So that a reader finds two words wherever it is.
-        scan.words.extend([0; 2]);
-        Some(scan)
-    }
-
-    fn push(&mut self, bytes: &[u8]) {
-        let (start, bits) = (self.words.len(), bytes.len() * 8);
-        self.segments.push(Segment { start, bits });
-        let (words, rest) = bytes.as_chunks::<8>();
-        self.words.extend(words.iter().map(|&word| u64::from_be_bytes(word)));
-        let mut last = [0; 8];
-        last[..rest.len()].copy_from_slice(rest);
-        self.words.push(u64::from_be_bytes(last));
+        words.extend([0; 2]);
+        Some(Self { words, segments })
     }
 
     /// Reads the stretch with this number.
