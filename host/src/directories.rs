@@ -5,22 +5,22 @@
 //! so paths are compared with what was opened (one `stat` each, about 1 us) and opened anew where they differ. Requests
 //! that run at the same time share a comparison ([`TRUSTED_FOR`]).
 
-use std::fs;
-use std::io;
-use std::os::fd::OwnedFd;
+use std::fs::{self, File};
+use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
 
-use rustix::buffer::spare_capacity;
-use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
-use rustix::io::retry_on_intr;
+use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
-use wasmtime_wasi::filesystem::WasiFilesystemCtx;
-use wasmtime_wasi::{FsPerms, WasiCtx};
+use wasmtime_wasi::filesystem::{Descriptor, WasiFilesystemCtx, WasiFilesystemCtxView};
+use wasmtime_wasi::p2::bindings::filesystem::preopens::Host as _;
+use wasmtime_wasi::{FsPerms, ResourceTable, WasiCtx};
+
+use crate::instance::{LookedAt, open_beneath};
 
 /// How long a comparison holds while other requests are under way. A request that comes alone always compares, so that
 /// a client which sees an answer, replaces a directory and asks again never meets the old one.
@@ -53,7 +53,7 @@ struct Opened {
     /// What each wanted directory was when it was opened; `None` where it was missing.
     identities: Vec<Option<Identity>>,
     /// The same directories, for what the host itself reads; `None` where one was missing.
-    descriptors: Vec<Option<OwnedFd>>,
+    descriptors: Vec<Option<Arc<File>>>,
 }
 
 /// Device and inode: changes when a directory is deleted and made again.
@@ -79,15 +79,15 @@ impl Directories {
         (self.context_at(self.since.elapsed(), is_alone), in_use)
     }
 
-    /// Files held open: each directory twice, for instances and for the host.
+    /// Files held open: one for each directory.
     pub(crate) fn open_files(&self) -> usize {
         let opened = self.opened.read().unwrap_or_else(std::sync::PoisonError::into_inner);
-        opened.descriptors.iter().flatten().count() * 2
+        opened.descriptors.iter().flatten().count()
     }
 
     /// Reads the file at an absolute path that a guest named: one in its directories, where links cannot lead out of
-    /// them either. `expected` is its likely length.
-    pub(crate) fn read(&self, path: &Path, expected: usize) -> io::Result<Vec<u8>> {
+    /// them either. If it is the one the guest looked at, it is open already.
+    pub(crate) fn read(&self, path: &Path, looked_at: Option<LookedAt>) -> io::Result<Vec<u8>> {
         let opened = self.opened.read().unwrap_or_else(std::sync::PoisonError::into_inner);
         let inside = self
             .wanted
@@ -97,18 +97,12 @@ impl Directories {
                 Some((descriptor.as_ref()?, path.strip_prefix(&directory.path).ok()?))
             });
         let innermost = inside.min_by_key(|(_, rest)| rest.as_os_str().len());
-        let (descriptor, rest) = innermost.ok_or(io::ErrorKind::NotFound)?;
-        // A pipe would keep us waiting.
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
-        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-        let file = openat2(descriptor, rest, flags, Mode::empty(), resolve)?;
-        let mut content = Vec::with_capacity(expected);
-        // Not `read_to_end`, which asks for the length first and then reads in small pieces: most tiles are one read.
-        while retry_on_intr(|| rustix::io::read(&file, spare_capacity(&mut content)))? > 0 {
-            if content.len() == content.capacity() {
-                content.reserve(content.len());
-            }
+        let (directory, rest) = innermost.ok_or(io::ErrorKind::NotFound)?;
+        if let Some(file) = looked_at.filter(|file| file.is(directory, rest)) {
+            return file.read();
         }
+        let mut content = Vec::new();
+        File::from(open_beneath(directory, rest, OFlags::empty())?).read_to_end(&mut content)?;
         Ok(content)
     }
 
@@ -150,7 +144,6 @@ fn open_all(wanted: &[Directory]) -> Opened {
     // File operations run on the thread of the request: a hop to another thread costs more than a read from the page cache.
     builder.allow_blocking_current_thread(true);
     let mut identities = Vec::with_capacity(wanted.len());
-    let mut descriptors = Vec::with_capacity(wanted.len());
     for directory in wanted {
         if directory.writable
             && let Err(error) = create(&directory.path)
@@ -165,25 +158,43 @@ fn open_all(wanted: &[Directory]) -> Opened {
             FsPerms::ReadOnly
         };
         let guest_path = directory.path.to_string_lossy();
-        let identity =
-            identity.and_then(
-                |identity| match builder.preopened_dir(&directory.path, guest_path, permissions) {
-                    Ok(_) => Some(identity),
-                    Err(error) => {
-                        warn!(directory = %directory.path.display(), %error, "failed to open a directory");
-                        None
-                    }
-                },
-            );
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        descriptors.push(identity.and_then(|_| rustix::fs::open(&directory.path, flags, Mode::empty()).ok()));
-        identities.push(identity);
+        identities.push(identity.and_then(|identity| {
+            let opened = builder.preopened_dir(&directory.path, guest_path, permissions);
+            opened
+                .inspect_err(|error| {
+                    warn!(directory = %directory.path.display(), %error, "failed to open a directory");
+                })
+                .is_ok()
+                .then_some(identity)
+        }));
     }
+    let mut context = builder.build().filesystem().clone();
+    let mut opened = descriptors(&mut context).into_iter();
     Opened {
-        context: builder.build().filesystem().clone(),
+        descriptors: identities
+            .iter()
+            .map(|known| known.and_then(|_| opened.next()))
+            .collect(),
+        context,
         identities,
-        descriptors,
     }
+}
+
+/// The directories of `context`, in the order they were opened in.
+fn descriptors(context: &mut WasiFilesystemCtx) -> Vec<Arc<File>> {
+    let mut table = ResourceTable::new();
+    let mut view = WasiFilesystemCtxView {
+        ctx: context,
+        table: &mut table,
+    };
+    let named = view.get_directories().unwrap_or_default();
+    named
+        .into_iter()
+        .filter_map(|(descriptor, _)| match table.delete(descriptor) {
+            Ok(Descriptor::Dir(directory)) => Some(directory.dir),
+            _ => None,
+        })
+        .collect()
 }
 
 fn create(path: &Path) -> io::Result<()> {
@@ -264,7 +275,7 @@ mod tests {
         };
         let directories = Directories::open(vec![wanted(&root.join("cache")), wanted(&inner)]);
         let check = |path: PathBuf, expect: Option<&str>| {
-            let found = directories.read(&path, 2).ok();
+            let found = directories.read(&path, None).ok();
             assert_eq!(found.as_deref(), expect.map(str::as_bytes), "{}", path.display());
         };
         check(inner.join("tile"), Some("tile"));

@@ -3,6 +3,8 @@
 //! Everything that does not depend on the request is done once in [`Guests::new`] (linking, looking up exports); what
 //! remains per request is measured in docs/performance.md.
 
+mod look;
+
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
@@ -23,6 +25,8 @@ use crate::directories::InUse;
 use crate::guest_log::GuestStream;
 use crate::limits::MemoryLimit;
 use crate::outbound::{Gate, Outgoing};
+
+pub(crate) use look::{LookedAt, open_beneath};
 
 /// What the guest answered: a response, or a code of `wasi:http`.
 pub(crate) type Answer = Result<http::Response<HyperOutgoingBody>, ErrorCode>;
@@ -54,6 +58,8 @@ pub(crate) struct State {
     memory: MemoryLimit,
     /// Lives as long as the instance.
     in_use: Option<InUse>,
+    /// The file that was looked at last.
+    looked_at: Option<LookedAt>,
 }
 
 impl WasiView for State {
@@ -163,6 +169,7 @@ impl Guests {
         let mut linker = Linker::<State>::new(component.engine());
         wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
         wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
+        look::add_to_linker(&mut linker)?;
         let pre = linker
             .instantiate_pre(component)
             .map_err(anyhow::Error::from)
@@ -254,13 +261,13 @@ impl Guests {
     }
 
     /// Runs one request to its end in an instance of `app`; the answer goes through `respond` as soon as its head is
-    /// known, its body while the guest writes it.
+    /// known, its body while the guest writes it. Returns the file that the guest looked at last.
     pub(crate) async fn handle(
         &self,
         app: &App,
         request: http::Request<Full<Bytes>>,
         respond: oneshot::Sender<Answer>,
-    ) -> Result<(), Failure> {
+    ) -> Result<Option<LookedAt>, Failure> {
         let mut instance = match app.take_idle() {
             Some(instance) => instance,
             None => self.instance(app).await?,
@@ -279,11 +286,12 @@ impl Guests {
             .call_handle(&mut *store, request, respond)
             .await;
         result.map_err(|error| trap(store, &error))?;
+        let looked_at = store.data_mut().looked_at.take();
         instance.served += 1;
         if instance.served < self.max_requests {
             app.keep_idle(instance);
         }
-        Ok(())
+        Ok(looked_at)
     }
 
     /// Whether instances of `app` start and accept its configuration.
@@ -356,6 +364,7 @@ impl State {
             outgoing,
             memory: MemoryLimit::new(max_memory),
             in_use: None,
+            looked_at: None,
         }
     }
 }

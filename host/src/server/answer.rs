@@ -16,19 +16,21 @@ use wasmtime_wasi_http::Error;
 use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 
 use crate::access_log::Entry;
-use crate::instance::Failure;
+use crate::instance::{Failure, LookedAt};
 
-type GuestFuture = Pin<Box<dyn Future<Output = Result<(), Failure>> + Send>>;
+type GuestFuture = Pin<Box<dyn Future<Output = Result<Option<LookedAt>, Failure>> + Send>>;
 
 /// A guest at work. Dropping it lets the guest finish on its own.
 pub(super) struct Running {
     guest: Option<GuestFuture>,
+    looked_at: Option<LookedAt>,
 }
 
 impl Running {
-    pub(super) fn new(guest: impl Future<Output = Result<(), Failure>> + Send + 'static) -> Self {
+    pub(super) fn new(guest: impl Future<Output = Result<Option<LookedAt>, Failure>> + Send + 'static) -> Self {
         Self {
             guest: Some(Box::pin(guest)),
+            looked_at: None,
         }
     }
 
@@ -41,12 +43,13 @@ impl Running {
         if ended.is_ready() {
             self.guest = None;
         }
-        ended
+        ended.map_ok(|looked_at| self.looked_at = looked_at)
     }
 
-    /// Lets the guest work to its end.
-    pub(super) async fn end(&mut self) -> Result<(), Failure> {
-        std::future::poll_fn(|context| self.poll(context)).await
+    /// Lets the guest work to its end; returns the file it looked at last.
+    pub(super) async fn end(&mut self) -> Result<Option<LookedAt>, Failure> {
+        std::future::poll_fn(|context| self.poll(context)).await?;
+        Ok(self.looked_at.take())
     }
 
     pub(super) fn ended(&self) -> bool {

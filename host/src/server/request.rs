@@ -26,7 +26,7 @@ use super::sendfile;
 use crate::admin;
 use crate::app::App;
 use crate::apps::Route;
-use crate::instance::{Answer, Failure};
+use crate::instance::{Answer, Failure, LookedAt};
 use crate::request_span::{RequestSpan, in_span};
 use crate::shutdown::Stop;
 
@@ -121,8 +121,8 @@ impl Server {
         let spare = request.clone();
         let (mut response, mut running) = self.ask(&app, request, deadline, stop.clone(), span).await?;
         if let Some(path) = sendfile::take(&mut response) {
-            running.end().await.map_err(Refusal::Failed)?;
-            if let Some(content) = sendfile::read(&app.directories, &path) {
+            let looked_at = running.end().await.map_err(Refusal::Failed)?;
+            if let Some(content) = sendfile::read(&app.directories, &path, looked_at) {
                 return Ok(of_file(response, content, head_only));
             }
             let mut request = spare;
@@ -256,7 +256,7 @@ impl Server {
         deadline: Instant,
         permit: OwnedSemaphorePermit,
         stop: Stop,
-    ) -> impl Future<Output = Result<(), Failure>> + Send + use<> {
+    ) -> impl Future<Output = Result<Option<LookedAt>, Failure>> + Send + use<> {
         let guests = Arc::clone(&self.loader.guests);
         async move {
             let result = timeout_at(deadline, guests.handle(&app, request, respond)).await;

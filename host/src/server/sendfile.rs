@@ -3,19 +3,17 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use http::header::{HeaderName, HeaderValue};
 use http::{HeaderMap, Response};
 
 use crate::directories::Directories;
+use crate::instance::LookedAt;
 
 const SENDFILE: HeaderName = HeaderName::from_static("x-sendfile");
 const SENDFILE_TYPE: HeaderName = HeaderName::from_static("x-sendfile-type");
-
-/// A typical tile.
-const EXPECTED: usize = 32 << 10;
 
 /// The file `response` names; the header goes, for it is nobody's business outside.
 pub(super) fn take<B>(response: &mut Response<B>) -> Option<PathBuf> {
@@ -24,8 +22,8 @@ pub(super) fn take<B>(response: &mut Response<B>) -> Option<PathBuf> {
 }
 
 /// The content of the file; `None` where it is gone or not the guest's to read.
-pub(super) fn read(directories: &Directories, path: &std::path::Path) -> Option<Bytes> {
-    let content = directories.read(path, EXPECTED);
+pub(super) fn read(directories: &Directories, path: &Path, looked_at: Option<LookedAt>) -> Option<Bytes> {
+    let content = directories.read(path, looked_at);
     content
         .inspect_err(|error| tracing::debug!(path = %path.display(), %error, "the file of an answer cannot be read"))
         .ok()
