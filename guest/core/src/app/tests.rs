@@ -179,12 +179,11 @@ fn compiled(options: &Options) -> Vec<u8> {
         builder.add(Kind::TileLayerIndex, name, &keys);
         for grid in layer_grids {
             let tile_layer = tile_layer(name, grid, format);
-            builder.add(Kind::TileLayer, &format!("{name}/{}", grid.name()), &tile_layer);
             tile_layers.push(tile_layer);
         }
     }
-    builder.add(Kind::TileLayers, "", &tile_layers);
-    builder.add(Kind::LayerTree, "", &LayerTree { roots });
+    TileLayer::add_all_to(&tile_layers, &mut builder);
+    LayerTree { roots }.add_to(&mut builder);
     let md = ServiceMetadata {
         title: "Maps & <b>more</b>".to_owned(),
         keyword_list: vec![KeywordList {

@@ -6,29 +6,38 @@
 //!
 //! ```text
 //! magic "MPXYCONF" · format u32 · length of all u32 · version (u8 length, text)      little endian throughout
-//! number of entries u32 · table of entries, 20 bytes each, sorted by (kind, name)
-//!     kind u32 · name offset u32 · name length u32 · data offset u32 · data length u32
+//! number of entries u32 · table of entries, 12 bytes each, sorted by (kind, name)
+//!     kind u8 · name length u24 · offset of the name, which the data follows, u32 · data length u32
 //! names and data
 //! ```
+//!
+//! Every request pays for each byte, which is copied into its instance. So where there are many, segments that are much
+//! like the first of their kind (layers of a catalogue differ by little more than their names) are packed (LZ4 with the
+//! first one as dictionary); the highest bit of their length says so.
 
 use std::borrow::Cow;
-use std::cmp::Ordering;
 use std::fmt;
 
+use lz4_flex::block::{DecompressError, compress_prepend_size_with_dict, decompress_size_prepended_with_dict};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 const MAGIC: &[u8; 8] = b"MPXYCONF";
 /// Raised whenever a type of `config::model` changes its shape within one version of the component.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// Version of the component that writes and reads.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
-const ENTRY: usize = 20;
+const ENTRY: usize = 12;
+const PACKED: u32 = 1 << 31;
+/// Up to this many bytes of data nothing is packed: copying them costs less than unpacking one segment.
+const SMALL: usize = 64 << 10;
+/// Longer segments are not packed, so that a damaged length cannot ask for much memory.
+const MAX_PACKED: usize = 64 << 10;
 
 /// What a segment holds. The numbers are part of the format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(u32)]
+#[repr(u8)]
 pub enum Kind {
     /// [`Application`](super::model::Application), name `""`
     Application = 1,
@@ -40,9 +49,9 @@ pub enum Kind {
     TmsService = 4,
     /// [`KmlService`](super::model::KmlService), name `""`
     KmlService = 5,
-    /// [`LayerTree`](super::model::LayerTree), name `""`
+    /// [`LayerTree`](super::model::LayerTree) by the names of its layers, name `""`
     LayerTree = 6,
-    /// all [`TileLayer`](super::model::TileLayer)s in order, name `""`
+    /// the names of all [`TileLayer`](super::model::TileLayer) segments in order, name `""`
     TileLayers = 7,
     /// [`Layer`](super::model::Layer) by name
     Layer = 8,
@@ -148,14 +157,18 @@ impl Compiled {
 
     /// The segment of this kind and name; `None` if there is none.
     pub fn get<T: DeserializeOwned>(&self, kind: Kind, name: &str) -> Option<T> {
-        let data = self.find(kind, name)?;
-        match postcard::from_bytes(data) {
-            Ok(value) => Some(value),
-            Err(error) => {
-                log::error!("compiled configuration: segment {kind:?} `{name}` is damaged: {error}");
-                None
-            }
-        }
+        let damaged = |error: &dyn fmt::Display| {
+            log::error!("compiled configuration: segment {kind:?} `{name}` is damaged: {error}");
+        };
+        let entry = self.find(kind, name)?;
+        let data = if entry.packed {
+            let first = self.entry(self.first(kind as u8))?;
+            let unpacked = unpack(entry.data, first.data);
+            Cow::Owned(unpacked.inspect_err(|error| damaged(error)).ok()?)
+        } else {
+            Cow::Borrowed(entry.data)
+        };
+        postcard::from_bytes(&data).inspect_err(|error| damaged(error)).ok()
     }
 
     /// Whether there is such a segment; reads nothing of it.
@@ -165,11 +178,10 @@ impl Compiled {
 
     /// Names of all segments of a kind, sorted.
     pub fn names(&self, kind: Kind) -> impl Iterator<Item = &str> {
-        let start = self.partition(|entry| entry.0 < kind as u32);
-        (start..self.entries).map_while(move |index| {
-            let (found, name, _) = self.entry(index)?;
-            (found == kind as u32)
-                .then_some(name)
+        (self.first(kind as u8)..self.entries).map_while(move |index| {
+            let entry = self.entry(index)?;
+            (entry.kind == kind as u8)
+                .then_some(entry.name)
                 .and_then(|name| std::str::from_utf8(name).ok())
         })
     }
@@ -179,15 +191,19 @@ impl Compiled {
         self.get(Kind::Files, "").unwrap_or_default()
     }
 
-    fn find(&self, kind: Kind, name: &str) -> Option<&[u8]> {
-        let key = (kind as u32, name.as_bytes());
-        let index = self.partition(|(kind, name, _)| (*kind, *name).cmp(&key) == Ordering::Less);
-        let (found_kind, found_name, data) = self.entry(index)?;
-        ((found_kind, found_name) == key).then_some(data)
+    fn find(&self, kind: Kind, name: &str) -> Option<Entry<'_>> {
+        let key = (kind as u8, name.as_bytes());
+        let entry = self.entry(self.partition(|entry| (entry.kind, entry.name) < key))?;
+        ((entry.kind, entry.name) == key).then_some(entry)
+    }
+
+    /// Index of the first entry of a kind.
+    fn first(&self, kind: u8) -> usize {
+        self.partition(|entry| entry.kind < kind)
     }
 
     /// First entry for which `before` is false; the table is sorted.
-    fn partition(&self, before: impl Fn(&(u32, &[u8], &[u8])) -> bool) -> usize {
+    fn partition(&self, before: impl Fn(&Entry<'_>) -> bool) -> usize {
         let (mut low, mut high) = (0, self.entries);
         while low < high {
             let middle = low.midpoint(high);
@@ -200,16 +216,43 @@ impl Compiled {
         low
     }
 
-    fn entry(&self, index: usize) -> Option<(u32, &[u8], &[u8])> {
+    fn entry(&self, index: usize) -> Option<Entry<'_>> {
         if index >= self.entries {
             return None;
         }
-        let at = self.table + index * ENTRY;
-        let number = |field: usize| read_u32(&self.bytes, at + 4 * field).map(|n| n as usize);
-        let slice = |offset: usize, length: usize| self.bytes.get(offset..offset.checked_add(length)?);
-        let name = slice(number(1)?, number(2)?)?;
-        let data = slice(number(3)?, number(4)?)?;
-        Some((number(0)? as u32, name, data))
+        let number = |field: usize| read_u32(&self.bytes, self.table + index * ENTRY + 4 * field);
+        let [kind, name_length @ ..] = number(0)?.to_le_bytes();
+        let [low, middle, high] = name_length;
+        let name_length = u32::from_le_bytes([low, middle, high, 0]) as usize;
+        let (offset, length) = (number(1)? as usize, number(2)?);
+        let (name, rest) = self.bytes.get(offset..)?.split_at_checked(name_length)?;
+        Some(Entry {
+            kind,
+            name,
+            data: rest.get(..(length & !PACKED) as usize)?,
+            packed: length & PACKED != 0,
+        })
+    }
+}
+
+/// A segment in the container.
+struct Entry<'a> {
+    kind: u8,
+    name: &'a [u8],
+    data: &'a [u8],
+    packed: bool,
+}
+
+/// `data` by reference to `dictionary`; `None` where that is hardly shorter.
+fn pack(data: &[u8], dictionary: &[u8]) -> Option<Vec<u8>> {
+    let packed = (data.len() <= MAX_PACKED).then(|| compress_prepend_size_with_dict(data, dictionary))?;
+    (packed.len() * 4 < data.len() * 3).then_some(packed)
+}
+
+fn unpack(packed: &[u8], dictionary: &[u8]) -> Result<Vec<u8>, DecompressError> {
+    match read_u32(packed, 0) {
+        Some(length) if length as usize <= MAX_PACKED => decompress_size_prepended_with_dict(packed, dictionary),
+        _ => Err(DecompressError::ExpectedAnotherByte),
     }
 }
 
@@ -221,7 +264,7 @@ fn read_u32(bytes: &[u8], at: usize) -> Option<u32> {
 /// Collects segments and writes the container.
 #[derive(Debug, Default)]
 pub struct CompiledBuilder {
-    segments: Vec<(u32, String, Vec<u8>)>,
+    segments: Vec<(u8, String, Vec<u8>)>,
 }
 
 impl CompiledBuilder {
@@ -232,7 +275,7 @@ impl CompiledBuilder {
     /// Adds a segment. Of two with the same kind and name the later one counts.
     pub fn add(&mut self, kind: Kind, name: &str, value: &impl Serialize) {
         let data = postcard::to_allocvec(value).expect("the types of the model have no unsized sequences");
-        self.segments.push((kind as u32, name.to_owned(), data));
+        self.segments.push((kind as u8, name.to_owned(), data));
     }
 
     /// The container. Equal segments give equal bytes, whatever the order they were added in.
@@ -243,14 +286,25 @@ impl CompiledBuilder {
         self.segments
             .dedup_by(|later, first| later.0 == first.0 && later.1 == first.1);
 
+        let packed = self.packed();
+        let data = |index: usize| packed[index].as_deref().unwrap_or(&self.segments[index].2);
+
         let header = MAGIC.len() + 4 + 4 + 1 + VERSION.len() + 4;
-        let table = self.segments.len() * ENTRY;
-        let payload: usize = self
-            .segments
-            .iter()
-            .map(|(_, name, data)| name.len() + data.len())
-            .sum();
-        let length = header + table + payload;
+        let mut table = Vec::with_capacity(self.segments.len() * ENTRY);
+        let mut payload = Vec::new();
+        for (index, (kind, name, _)) in self.segments.iter().enumerate() {
+            let data = data(index);
+            let [low, middle, high, _] = (name.len() as u32).to_le_bytes();
+            let offset = header + self.segments.len() * ENTRY + payload.len();
+            let mark = if packed[index].is_some() { PACKED } else { 0 };
+            table.extend_from_slice(&[*kind, low, middle, high]);
+            table.extend_from_slice(&(offset as u32).to_le_bytes());
+            table.extend_from_slice(&(data.len() as u32 | mark).to_le_bytes());
+            payload.extend_from_slice(name.as_bytes());
+            payload.extend_from_slice(data);
+        }
+
+        let length = header + table.len() + payload.len();
         let mut bytes = Vec::with_capacity(length);
         bytes.extend_from_slice(MAGIC);
         bytes.extend_from_slice(&FORMAT.to_le_bytes());
@@ -258,24 +312,24 @@ impl CompiledBuilder {
         bytes.push(VERSION.len() as u8);
         bytes.extend_from_slice(VERSION.as_bytes());
         bytes.extend_from_slice(&(self.segments.len() as u32).to_le_bytes());
-        let mut offset = header + table;
-        for (kind, name, data) in &self.segments {
-            for number in [
-                *kind,
-                offset as u32,
-                name.len() as u32,
-                (offset + name.len()) as u32,
-                data.len() as u32,
-            ] {
-                bytes.extend_from_slice(&number.to_le_bytes());
-            }
-            offset += name.len() + data.len();
-        }
-        for (_, name, data) in &self.segments {
-            bytes.extend_from_slice(name.as_bytes());
-            bytes.extend_from_slice(data);
-        }
+        bytes.extend_from_slice(&table);
+        bytes.extend_from_slice(&payload);
         bytes
+    }
+
+    /// The packed form of each segment that has one.
+    fn packed(&self) -> Vec<Option<Vec<u8>>> {
+        if self.segments.iter().map(|(_, _, data)| data.len()).sum::<usize>() <= SMALL {
+            return vec![None; self.segments.len()];
+        }
+        let of_kind = self.segments.chunk_by(|a, b| a.0 == b.0);
+        of_kind
+            .flat_map(|segments| {
+                let (first, others) = segments.split_first().expect("chunks are not empty");
+                let others = others.iter().map(|(_, _, data)| pack(data, &first.2));
+                std::iter::once(None).chain(others)
+            })
+            .collect()
     }
 }
 
@@ -326,14 +380,51 @@ mod tests {
         assert!(matches!(Compiled::open(cut), Err(CompiledError::Truncated { .. })));
     }
 
+    /// Many segments that are alike, some that are not.
+    fn catalogue() -> Vec<u8> {
+        let mut builder = CompiledBuilder::new();
+        for number in 0..1000 {
+            builder.add(Kind::Layer, &number.to_string(), &layer(number));
+        }
+        builder.add(Kind::Layer, "other", &"entirely different");
+        builder.add(Kind::Cache, "", &"x".repeat(MAX_PACKED + 1));
+        builder.add(Kind::Cache, "a", &"x".repeat(MAX_PACKED + 1));
+        builder.finish()
+    }
+
+    fn layer(number: u32) -> (String, Vec<f64>) {
+        (format!("layer {number}"), vec![20_037_508.342_789_244; 16])
+    }
+
+    #[test]
+    fn segments_of_large_configurations_are_packed() {
+        let bytes = catalogue();
+        let plain = 1000 * postcard::to_allocvec(&layer(999)).unwrap().len();
+        assert!(bytes.len() < plain / 2 + 2 * MAX_PACKED, "{} of {plain}", bytes.len());
+        let compiled = Compiled::open(bytes).unwrap();
+        for number in [0, 1, 17, 999] {
+            assert_eq!(compiled.get(Kind::Layer, &number.to_string()), Some(layer(number)));
+        }
+        assert_eq!(
+            compiled.get(Kind::Layer, "other"),
+            Some("entirely different".to_owned())
+        );
+        assert_eq!(
+            compiled.get::<String>(Kind::Cache, "a").map(|text| text.len()),
+            Some(MAX_PACKED + 1)
+        );
+        assert_eq!(compiled.names(Kind::Layer).count(), 1001);
+    }
+
     proptest! {
         #[test]
-        fn damaged_bytes_never_panic(at in 0_usize..200, value: u8) {
-            let mut bytes = sample();
+        fn damaged_bytes_never_panic(at in 0_usize..100_000, value: u8, large: bool) {
+            let mut bytes = if large { catalogue() } else { sample() };
             let at = at % bytes.len();
             bytes[at] = value;
             if let Ok(compiled) = Compiled::open(bytes) {
                 let _ = compiled.get::<String>(Kind::Layer, "osm");
+                let _ = compiled.get::<(String, Vec<f64>)>(Kind::Layer, "17");
                 let _ = compiled.names(Kind::Layer).count();
             }
         }

@@ -7,6 +7,7 @@
 
 pub mod compiled;
 mod findings;
+mod layers;
 mod load;
 pub mod model;
 mod problem;

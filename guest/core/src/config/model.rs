@@ -232,14 +232,14 @@ pub struct KmlService {
     pub use_grid_names: bool,
 }
 
-/// The layer tree as capabilities show it. One segment; map requests do not read it.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+/// The layer tree as capabilities show it; map requests do not read it.
+#[derive(Debug, Clone, Default)]
 pub struct LayerTree {
     /// top layers in order; with more than one, capabilities wrap them in an unnamed layer with the service's title
     pub roots: Vec<LayerNode>,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct LayerNode {
     pub layer: Layer,
     pub children: Vec<Self>,

@@ -34,14 +34,13 @@ struct Built {
 
 impl Layers {
     pub(super) fn write(&self, builder: &mut CompiledBuilder) {
-        builder.add(Kind::LayerTree, "", &self.tree);
+        self.tree.add_to(builder);
         for (key, layer) in &self.segments {
             builder.add(Kind::Layer, key, layer);
         }
-        builder.add(Kind::TileLayers, "", &self.tiles);
+        TileLayer::add_all_to(&self.tiles, builder);
         let mut index: HashMap<&str, Vec<TileLayerKey>> = HashMap::new();
         for tile in &self.tiles {
-            builder.add(Kind::TileLayer, &format!("{}/{}", tile.name, tile.grid), tile);
             index.entry(&tile.name).or_default().push(TileLayerKey {
                 grid: tile.grid.clone(),
                 srs_path: tile.srs_path.clone(),

@@ -181,7 +181,7 @@ impl Description {
     pub(super) fn of(context: &Context<'_>) -> Self {
         let configured = Configured::of(context);
         let base = context.script_url();
-        let tree: LayerTree = context.compiled.get(Kind::LayerTree, "").unwrap_or_default();
+        let tree = LayerTree::of(context.compiled);
         let mut layers = Vec::new();
         for root in &tree.roots {
             configured.add(root, &mut layers);
@@ -302,7 +302,7 @@ impl Configured {
     fn of(context: &Context<'_>) -> Self {
         let services = context.application.services;
         let compiled = context.compiled;
-        let all: Vec<TileLayer> = compiled.get(Kind::TileLayers, "").unwrap_or_default();
+        let all = TileLayer::all(compiled);
         let mut tile_layers: BTreeMap<String, Vec<TileLayer>> = BTreeMap::new();
         let mut grids = BTreeMap::new();
         for layer in all {

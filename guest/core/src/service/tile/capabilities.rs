@@ -47,7 +47,7 @@ struct TileMapEntry {
 
 /// `/tms/1.0.0`: all layers.
 pub(super) fn tile_map_service(context: &Context<'_>, service: &TmsService, addressing: Addressing) -> Response {
-    let layers: Vec<TileLayer> = context.compiled.get(Kind::TileLayers, "").unwrap_or_default();
+    let layers = TileLayer::all(context.compiled);
     let mut tile_maps: Vec<TileMapEntry> = Vec::with_capacity(layers.len());
     for layer in layers {
         let Some(grid) = context.compiled.get::<TileGrid>(Kind::Grid, &layer.grid) else {

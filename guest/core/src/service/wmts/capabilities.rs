@@ -97,7 +97,7 @@ fn layers(
     encoding: Encoding,
     script_url: &str,
 ) -> (Vec<LayerEntry>, Vec<TileGrid>) {
-    let tile_layers: Vec<TileLayer> = context.compiled.get(Kind::TileLayers, "").unwrap_or_default();
+    let tile_layers = TileLayer::all(context.compiled);
     let legend_version = highest_wms_version(context);
     let mut entries: Vec<LayerEntry> = Vec::new();
     let mut grids: Vec<TileGrid> = Vec::new();

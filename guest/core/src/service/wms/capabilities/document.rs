@@ -6,7 +6,6 @@ use askama::Template;
 
 use super::layer::{Keyword, LayerView, keywords};
 use super::tile_sets::{TileSet, tile_sets};
-use crate::config::compiled::Kind;
 use crate::config::model::{Contact, InspireMetadata, LayerTree, TileLayer, WmsService, WmsVersion};
 use crate::http::Response;
 use crate::layer::LayerError;
@@ -24,12 +23,12 @@ pub(in crate::service::wms) fn capabilities(
     version: WmsVersion,
     tiled: bool,
 ) -> Result<Response, LayerError> {
-    let tree: LayerTree = context.compiled.get(Kind::LayerTree, "").unwrap_or_default();
+    let tree = LayerTree::of(context.compiled);
     let service_url = format!("{}?", context.request_url());
     let legend_size = |name: &str| stored_legend_size(context, name);
     let root = LayerView::tree(&tree, service, version, &service_url, &legend_size);
     let tile_sets = if tiled && matches!(version, WmsVersion::V110 | WmsVersion::V111) {
-        let layers: Vec<TileLayer> = context.compiled.get(Kind::TileLayers, "").unwrap_or_default();
+        let layers = TileLayer::all(context.compiled);
         Some(tile_sets(&layers, |name| context.assembly.grid(name))?)
     } else {
         None
