@@ -2,7 +2,6 @@
 //!
 //! Of the usual pictures the crate reads the chunks and unpacks the data, and the filters are undone here.
 
-mod lanes;
 mod rows;
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,8 @@
 //! Every pixel needs its left neighbour, so a row alone is a chain of dependent steps. Two rows are undone at once, in
 //! the two halves of one vector, the second four pixels behind the first: what it needs of the first is there by then.
 
-use super::lanes::Lanes;
+use wide::bytemuck::cast;
+use wide::{i16x8, u8x16, u64x2};
 
 /// A row begins with a number that is no filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -146,26 +147,26 @@ fn put<const BLOCK: usize>((blocks, rest): &mut Blocks<'_, BLOCK>, at: usize, by
 /// What the next block needs to know of those before it. The lower four lanes are a pixel of the first row, the upper
 /// four one of the second.
 struct State<const PAETH: bool> {
-    left: Lanes,
-    corner: Lanes,
+    left: i16x8,
+    corner: i16x8,
     /// The first row's last four pixels, which are above the second row's next.
     last: [u32; 4],
     /// Which neighbours a filter looks at, and whether it averages.
-    uses_left: Lanes,
-    uses_above: Lanes,
-    uses_corner: Lanes,
-    averages: Lanes,
+    uses_left: i16x8,
+    uses_above: i16x8,
+    uses_corner: i16x8,
+    averages: i16x8,
 }
 
 impl<const PAETH: bool> State<PAETH> {
     fn new(filters: [Filter; 2]) -> Self {
         let where_one_of = |looking: &[Filter]| {
             let [first, second] = filters.map(|filter| u64::from(looking.contains(&filter)) * 0xffff_ffff);
-            Lanes::widen(first | second << 32).gt(Lanes::splat(0))
+            widen(first | second << 32).simd_gt(i16x8::splat(0))
         };
         Self {
-            left: Lanes::splat(0),
-            corner: Lanes::splat(0),
+            left: i16x8::splat(0),
+            corner: i16x8::splat(0),
             last: [0; 4],
             uses_left: where_one_of(&[Filter::Sub, Filter::Average, Filter::Paeth]),
             uses_above: where_one_of(&[Filter::Up, Filter::Average, Filter::Paeth]),
@@ -183,15 +184,16 @@ impl<const PAETH: bool> State<PAETH> {
     ) {
         let above = pixels::<BPP, BLOCK>(above);
         let rows = rows.map(pixels::<BPP, BLOCK>);
-        let mut done = [0_u64; 4];
-        for i in 0..4 {
-            let above = Lanes::widen(u64::from(above[i]) | u64::from(self.last[i]) << 32);
-            let differences = Lanes::widen(u64::from(rows[0][i]) | u64::from(rows[1][i]) << 32);
-            let pixel = self.predict(above).add(differences).and(Lanes::splat(0xff));
-            self.left = pixel;
+        let last = self.last;
+        let mut step = |i: usize| {
+            let above = widen(u64::from(above[i]) | u64::from(last[i]) << 32);
+            let differences = widen(u64::from(rows[0][i]) | u64::from(rows[1][i]) << 32);
+            self.left = (self.predict(above) + differences) & i16x8::splat(0xff);
             self.corner = above;
-            done[i] = pixel.narrow();
-        }
+            narrow(self.left)
+        };
+        // A loop would not be unrolled for WebAssembly, and would keep its pixels in memory.
+        let done = [step(0), step(1), step(2), step(3)];
         self.last = done.map(|both| both as u32);
         let [first, second] = outs;
         write::<BPP, BLOCK>(first, self.last);
@@ -199,28 +201,40 @@ impl<const PAETH: bool> State<PAETH> {
     }
 
     #[inline]
-    fn predict(&self, above: Lanes) -> Lanes {
+    fn predict(&self, above: i16x8) -> i16x8 {
         if PAETH {
             return paeth(self.left, above, self.corner);
         }
         // Where two of three neighbours are zero, the third is the nearest; where all are, zero is.
         let nearest = paeth(
-            self.left.and(self.uses_left),
-            above.and(self.uses_above),
-            self.corner.and(self.uses_corner),
+            self.left & self.uses_left,
+            above & self.uses_above,
+            self.corner & self.uses_corner,
         );
-        self.averages.select(self.left.add(above).half(), nearest)
+        self.averages.bitselect((self.left + above) >> 1, nearest)
     }
 }
 
 /// The neighbour that is nearest to left + above - corner. In terms of the threshold 3 corner - left - above, as
 /// `stb_image` has it: fewer steps from one pixel to the next than with three distances.
 #[inline]
-fn paeth(left: Lanes, above: Lanes, corner: Lanes) -> Lanes {
-    let threshold = corner.add(corner).add(corner).sub(above).sub(left);
+fn paeth(left: i16x8, above: i16x8, corner: i16x8) -> i16x8 {
+    let threshold = corner + corner + corner - above - left;
     let (low, high) = (left.min(above), left.max(above));
-    let low_or_corner = high.gt(threshold).select(corner, low);
-    threshold.gt(low).select(low_or_corner, high)
+    let low_or_corner = high.simd_gt(threshold).bitselect(corner, low);
+    threshold.simd_gt(low).bitselect(low_or_corner, high)
+}
+
+/// A lane for each byte, the lowest byte first.
+#[inline]
+fn widen(bytes: u64) -> i16x8 {
+    cast(u8x16::unpack_low(cast(u64x2::splat(bytes)), u8x16::splat(0)))
+}
+
+/// The inverse of [`widen`].
+#[inline]
+fn narrow(lanes: i16x8) -> u64 {
+    cast::<u8x16, [u64; 2]>(u8x16::narrow_i16x8(lanes, lanes))[0]
 }
 
 /// Four pixels, the first channel in the lowest byte. What is above a pixel's channels may be anything.
