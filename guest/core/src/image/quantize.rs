@@ -122,7 +122,10 @@ const BUCKETS: usize = 64;
 /// Pixels whose colours fall into one cell of the colour cube.
 #[derive(Clone, Copy)]
 struct Bin {
-    cell: u32,
+    /// Which it was before bins were put in another order.
+    number: u32,
+    /// Its place along each channel, one of [`BUCKETS`].
+    buckets: [u8; 4],
     count: f64,
     /// One divided by the count: bins are looked at once per cut.
     share: f64,
@@ -131,9 +134,15 @@ struct Bin {
 }
 
 impl Bin {
-    /// One of [`BUCKETS`] places along a channel.
-    fn bucket(&self, channel: usize) -> usize {
-        ((self.sum[channel] * self.share) as usize >> 2).min(BUCKETS - 1)
+    fn new(number: u32, count: f64, sum: [f64; 4]) -> Self {
+        let share = 1.0 / count;
+        Self {
+            number,
+            buckets: sum.map(|sum| (sum * share) as u8 >> 2),
+            count,
+            share,
+            sum,
+        }
     }
 }
 
@@ -156,51 +165,71 @@ fn cell<const BPP: usize>(pixel: &[u8]) -> usize {
     }
 }
 
-fn bins<const BPP: usize>(data: &[u8]) -> Vec<Bin> {
-    let mut places = vec![0_u32; cells::<BPP>()];
-    let mut bins: Vec<Bin> = Vec::with_capacity(4096);
-    let mut gather = |cell: usize, count: u32, sum: [u32; 4]| {
-        let place = &mut places[cell];
-        if *place == 0 {
-            bins.push(Bin {
-                cell: cell as u32,
-                count: 0.0,
-                share: 0.0,
-                sum: [0.0; 4],
-            });
-            *place = bins.len() as u32;
-        }
-        let bin = &mut bins[*place as usize - 1];
-        bin.count += f64::from(count);
-        for (to, from) in bin.sum.iter_mut().zip(sum) {
-            *to += f64::from(from);
-        }
-    };
-    // Neighbours are often in the same bin: gather runs of up to 255 pixels, whose sums fit 32 bits premultiplied.
-    let (mut run_cell, mut run_count, mut run_sum) = (usize::MAX, 0, [0_u32; 4]);
-    for pixel in data.chunks_exact(BPP) {
-        let at = cell::<BPP>(pixel);
-        if at != run_cell || run_count == 255 {
-            if run_count > 0 {
-                gather(run_cell, run_count, run_sum);
+/// Most pixels whose sums fit 32 bits.
+const SUMMED: usize = 1 << 24;
+
+/// The bins, and which of them each pixel is in.
+fn bins<const BPP: usize>(data: &[u8]) -> (Vec<Bin>, Vec<u32>) {
+    let mut sums: Vec<[u64; 3]> = Vec::with_capacity(4096);
+    let mut totals: Vec<(f64, [f64; 4])> = Vec::with_capacity(4096);
+    let mut known = vec![u32::MAX; cells::<BPP>()];
+    let mut numbers = vec![0; data.len() / BPP];
+    for (part, numbers) in data.chunks(SUMMED * BPP).zip(numbers.chunks_mut(SUMMED)) {
+        gather::<BPP>(part, numbers, &mut known, &mut sums);
+        totals.resize(sums.len(), (0.0, [0.0; 4]));
+        for ((total_count, total), sum) in totals.iter_mut().zip(&mut sums) {
+            let [red, green, blue, alpha] =
+                [sum[0], sum[0] >> 32, sum[1], sum[1] >> 32].map(|sum| f64::from(sum as u32));
+            let (count, alpha) = if BPP == 4 {
+                (sum[2] as f64, alpha)
+            } else {
+                (alpha, alpha * 255.0)
+            };
+            // Within a cell alpha is nearly the same, and exactly so where pixels are clear or opaque.
+            let opacity = if count > 0.0 { alpha / (count * 255.0) } else { 0.0 };
+            *total_count += count;
+            for (to, from) in total
+                .iter_mut()
+                .zip([red * opacity, green * opacity, blue * opacity, alpha])
+            {
+                *to += from;
             }
-            (run_cell, run_count, run_sum) = (at, 0, [0; 4]);
+            *sum = [0; 3];
         }
-        run_count += 1;
-        let [r, g, b, a] = rgba::<BPP>(pixel).map(u32::from);
-        run_sum[0] += r * a;
-        run_sum[1] += g * a;
-        run_sum[2] += b * a;
-        run_sum[3] += a * 255;
     }
-    if run_count > 0 {
-        gather(run_cell, run_count, run_sum);
+    let bins = (0..)
+        .zip(totals)
+        .map(|(number, (count, sum))| Bin::new(number, count, sum));
+    (bins.collect(), numbers)
+}
+
+/// Numbers the cells of these pixels as they come, where they are not `known` (those are not `u32::MAX`), and adds the
+/// pixels to the sums of their cells: two sums of 32 bits in each number, red and green, blue and alpha; then the count.
+/// Without an alpha channel alpha is the count.
+#[inline(never)] // its loop needs all registers
+fn gather<const BPP: usize>(data: &[u8], numbers: &mut [u32], known: &mut [u32], sums: &mut Vec<[u64; 3]>) {
+    for (pixel, number) in data.chunks_exact(BPP).zip(numbers) {
+        let known = &mut known[cell::<BPP>(pixel)];
+        if *known == u32::MAX {
+            *known = sums.len() as u32;
+            sums.push([0; 3]);
+        }
+        *number = *known;
+        let [r, g, b, a] = rgba::<BPP>(pixel).map(u64::from);
+        let sum = &mut sums[*known as usize];
+        sum[0] += r | g << 32;
+        if BPP == 4 {
+            sum[1] += b | a << 32;
+            sum[2] += 1;
+        } else {
+            sum[1] += b | 1 << 32;
+        }
     }
-    for bin in &mut bins {
-        bin.sum = bin.sum.map(|v| v / 255.0);
-        bin.share = 1.0 / bin.count;
-    }
-    bins
+}
+
+#[inline(never)] // as above
+fn look_up(table: &[u8], numbers: &[u32]) -> Vec<u8> {
+    numbers.iter().map(|&number| table[number as usize]).collect()
 }
 
 /// A range of bins that share a palette entry.
@@ -210,12 +239,27 @@ struct ColorBox {
     end: usize,
     count: f64,
     sum: [f64; 4],
+    /// Sums of the squared channels, each bin having its mean.
+    squares: [f64; 4],
     /// Squared error per channel when all its colours become its mean.
     error: [f64; 4],
 }
 
 impl ColorBox {
-    fn new(bins: &[Bin], start: usize, end: usize) -> Self {
+    fn new(start: usize, end: usize, count: f64, sum: [f64; 4], squares: [f64; 4]) -> Self {
+        let error = |channel: usize| squares[channel] - sum[channel] * sum[channel] / count;
+        Self {
+            start,
+            end,
+            count,
+            sum,
+            squares,
+            // `max` is a function call in WebAssembly.
+            error: std::array::from_fn(error).map(|error| if error > 0.0 { error } else { 0.0 }),
+        }
+    }
+
+    fn of(bins: &[Bin], start: usize, end: usize) -> Self {
         let mut count = 0.0;
         let mut sum = [0.0; 4];
         let mut squares = [0.0; 4];
@@ -226,16 +270,22 @@ impl ColorBox {
                 squares[channel] += bin.sum[channel] * bin.sum[channel] * bin.share;
             }
         }
-        let mut error = [0.0; 4];
-        for channel in 0..4 {
-            error[channel] = (squares[channel] - sum[channel] * sum[channel] / count).max(0.0);
-        }
-        Self {
-            start,
-            end,
-            count,
-            sum,
-            error,
+        Self::new(start, end, count, sum, squares)
+    }
+
+    /// Two boxes instead of this one, the second beginning at `middle`. Only the bins of the smaller are looked at.
+    fn halves(&self, bins: &[Bin], middle: usize) -> (Self, Self) {
+        let rest = |of: &Self, start: usize, end: usize| {
+            let sum = std::array::from_fn(|channel| self.sum[channel] - of.sum[channel]);
+            let squares = std::array::from_fn(|channel| self.squares[channel] - of.squares[channel]);
+            Self::new(start, end, self.count - of.count, sum, squares)
+        };
+        if middle - self.start < self.end - middle {
+            let first = Self::of(bins, self.start, middle);
+            (first, rest(&first, middle, self.end))
+        } else {
+            let second = Self::of(bins, middle, self.end);
+            (rest(&second, self.start, middle), second)
         }
     }
 
@@ -263,14 +313,19 @@ impl ColorBox {
         channels.sort_by(|&a, &b| self.error[b].total_cmp(&self.error[a]));
         channels.iter().find_map(|&channel| {
             let cut = self.best_cut(&bins[self.start..self.end], channel)?;
-            let mut middle = self.start;
-            for at in self.start..self.end {
-                if bins[at].bucket(channel) < cut {
-                    bins.swap(at, middle);
+            let (mut middle, mut end) = (self.start, self.end);
+            loop {
+                while middle < end && usize::from(bins[middle].buckets[channel]) < cut {
                     middle += 1;
                 }
+                while middle < end && usize::from(bins[end - 1].buckets[channel]) >= cut {
+                    end -= 1;
+                }
+                if middle >= end {
+                    return Some(self.halves(bins, middle));
+                }
+                bins.swap(middle, end - 1);
             }
-            Some((Self::new(bins, self.start, middle), Self::new(bins, middle, self.end)))
         })
     }
 
@@ -279,7 +334,7 @@ impl ColorBox {
     fn best_cut(&self, bins: &[Bin], channel: usize) -> Option<usize> {
         let mut buckets = [(0.0, [0.0; 4]); BUCKETS];
         for bin in bins {
-            let (count, sum) = &mut buckets[bin.bucket(channel)];
+            let (count, sum) = &mut buckets[usize::from(bin.buckets[channel])];
             *count += bin.count;
             for (to, from) in sum.iter_mut().zip(bin.sum) {
                 *to += from;
@@ -331,7 +386,7 @@ impl Eq for ByError {}
 fn boxes(bins: &mut [Bin], colors: usize) -> Vec<ColorBox> {
     let mut open = BinaryHeap::with_capacity(colors);
     let mut done: Vec<ColorBox> = Vec::with_capacity(colors);
-    open.push(ByError(ColorBox::new(bins, 0, bins.len())));
+    open.push(ByError(ColorBox::of(bins, 0, bins.len())));
     while open.len() + done.len() < colors {
         let Some(ByError(largest)) = open.pop() else { break };
         match largest.split(bins) {
@@ -347,15 +402,15 @@ fn boxes(bins: &mut [Bin], colors: usize) -> Vec<ColorBox> {
 }
 
 fn reduce<const BPP: usize>(data: &[u8], colors: usize) -> (Vec<u8>, Vec<[u8; 4]>) {
-    let mut bins = bins::<BPP>(data);
+    let (mut bins, numbers) = bins::<BPP>(data);
     let boxes = boxes(&mut bins, colors);
-    let mut table = vec![0_u8; cells::<BPP>()];
+    let mut table = vec![0_u8; bins.len()];
     for (index, color_box) in (0..=255).zip(&boxes) {
         for bin in &bins[color_box.start..color_box.end] {
-            table[bin.cell as usize] = index;
+            table[bin.number as usize] = index;
         }
     }
-    let indices = data.chunks_exact(BPP).map(|pixel| table[cell::<BPP>(pixel)]).collect();
+    let indices = look_up(&table, &numbers);
     (indices, boxes.iter().map(ColorBox::color).collect())
 }
 
@@ -363,22 +418,17 @@ fn reduce<const BPP: usize>(data: &[u8], colors: usize) -> (Vec<u8>, Vec<[u8; 4]
 /// that palette. For pictures that are palettes already: their pixels need not be looked at.
 pub(crate) fn reduce_weighted(weighted: &[([u8; 4], u32)], colors: usize) -> (Vec<u8>, Vec<[u8; 4]>) {
     let mut bins: Vec<Bin> = Vec::with_capacity(weighted.len());
-    for (cell, &([r, g, b, a], count)) in (0..).zip(weighted) {
+    for (number, &([r, g, b, a], count)) in (0..).zip(weighted) {
         let count = f64::from(count.max(1));
         let alpha = f64::from(a) * count;
         let sum = [r, g, b].map(|channel| f64::from(channel) * alpha / 255.0);
-        bins.push(Bin {
-            cell,
-            count,
-            share: 1.0 / count,
-            sum: [sum[0], sum[1], sum[2], alpha],
-        });
+        bins.push(Bin::new(number, count, [sum[0], sum[1], sum[2], alpha]));
     }
     let boxes = boxes(&mut bins, colors.clamp(1, 256));
     let mut indices = vec![0; weighted.len()];
     for (index, color_box) in (0..=255).zip(&boxes) {
         for bin in &bins[color_box.start..color_box.end] {
-            indices[bin.cell as usize] = index;
+            indices[bin.number as usize] = index;
         }
     }
     (indices, boxes.iter().map(ColorBox::color).collect())
