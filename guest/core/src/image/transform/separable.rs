@@ -1,8 +1,11 @@
 //! Warps whose source column depends on the destination column alone, and the row on the row: stretching, and any pair
 //! of cylindrical SRS. Two passes: down the columns for the rows that are needed, then along each row.
 
+use wide::bytemuck::cast;
+use wide::{i16x8, i32x4, i32x8, u8x16};
+
 use super::Fill;
-use super::kernel::{FIRST_SHIFT, inside, level, premultiply, split, unpremultiply, weights};
+use super::kernel::{FIRST_SHIFT, SECOND_SHIFT, inside, premultiply, split, unpremultiply, weights};
 use crate::image::options::Resampling;
 use crate::image::raster::{Pixels, Raster, RasterError, checked_len};
 
@@ -224,21 +227,28 @@ fn two_passes<const N: usize, const BPP: usize>(
     };
     let (left, span) = (left as usize, span as usize);
     // A gap has weights of zero, and so becomes zero.
-    let columns: Vec<(usize, [i16; N])> = mapping
+    let columns: Vec<Column<N>> = mapping
         .xs
         .iter()
         .zip(&gaps.columns)
         .map(|(&x, &gap)| {
             if gap {
-                return (0, [0; N]);
+                return Column {
+                    first: 0,
+                    weights: [0; N],
+                };
             }
             let (first, fraction) = split::<N>(x);
             let first = (first + PAD as i64 - left as i64).clamp(0, (span + 2 * PAD - N) as i64);
-            (first as usize * BPP, weights::<N>(fraction))
+            Column {
+                first: 2 * BPP * first as usize,
+                weights: pairs(weights::<N>(fraction)),
+            }
         })
         .collect();
-    // Three more values at the end: pixels are read four values at a time.
-    let mut line = vec![0_i16; (span + 2 * PAD) * BPP + 3];
+    let mut line = vec![0_i16; (span + 2 * PAD) * BPP];
+    // Each value and that of the next pixel. Four pairs are read where a pixel's begin, however many channels it has.
+    let mut neighbours = vec![0_i16; 2 * (line.len() - BPP + 3)];
     let last_row = i64::from(source.height()) - 1;
     let rows = mapping.ys.iter().zip(&gaps.rows);
     for (out, (&y, _)) in out
@@ -256,35 +266,99 @@ fn two_passes<const N: usize, const BPP: usize>(
             line.copy_within(PAD * BPP..(PAD + 1) * BPP, pad * BPP);
             line.copy_within((PAD + span - 1) * BPP..(PAD + span) * BPP, (PAD + span + pad) * BPP);
         }
-        along::<N, BPP>(&line, &columns, out);
+        for (pair, (&value, &next)) in neighbours
+            .as_chunks_mut()
+            .0
+            .iter_mut()
+            .zip(line.iter().zip(&line[BPP..]))
+        {
+            *pair = [value, next];
+        }
+        along::<N, BPP>(&neighbours, &columns, out);
     }
 }
 
 /// First pass: a line of the source's columns at a destination row, with 6 fractional bits.
 fn down<const N: usize>(taps: [&[u8]; N], weights: [i16; N], line: &mut [i16]) {
-    let taps = taps.map(|tap| &tap[..line.len()]);
-    for (i, value) in line.iter_mut().enumerate() {
-        let mut sum = 1 << (FIRST_SHIFT - 1);
-        for k in 0..N {
-            sum += i32::from(taps[k][i]) * i32::from(weights[k]);
-        }
-        *value = (sum >> FIRST_SHIFT) as i16;
+    let (blocks, rest) = line.as_chunks_mut::<16>();
+    let taps = taps.map(<[u8]>::as_chunks::<16>);
+    let weights = pairs(weights);
+    for (i, block) in blocks.iter_mut().enumerate() {
+        *block = down_block(taps.map(|(blocks, _)| &blocks[i]), weights);
     }
+    let padded = taps.map(|(_, rest)| std::array::from_fn(|i| rest.get(i).copied().unwrap_or(0)));
+    let block = down_block(padded.each_ref(), weights);
+    rest.copy_from_slice(&block[..rest.len()]);
 }
 
-/// Second pass: the destination row. Three channels are computed as four, of which the last is dropped: one vector.
-fn along<const N: usize, const BPP: usize>(line: &[i16], columns: &[(usize, [i16; N])], out: &mut [u8]) {
-    let lanes = if BPP == 1 { 1 } else { 4 };
-    for (pixel, (first, weights)) in out.chunks_exact_mut(BPP).zip(columns) {
-        let window = &line[*first..][..(N - 1) * BPP + lanes];
-        let mut sums = [0_i32; 4];
-        for k in 0..N {
-            for lane in 0..lanes {
-                sums[lane] += i32::from(window[k * BPP + lane]) * i32::from(weights[k]);
-            }
+/// The weights of two taps in one number, as a vector of 16 bit lanes takes them in turn; only the first half is used.
+fn pairs<const N: usize>(weights: [i16; N]) -> [i32; N] {
+    std::array::from_fn(|k| match weights.get(2 * k..2 * k + 2) {
+        Some(&[first, second]) => i32::from(second) << 16 | i32::from(first.cast_unsigned()),
+        _ => 0,
+    })
+}
+
+/// What to look up and how to weigh it for a destination column.
+struct Column<const N: usize> {
+    /// Where the pairs of its first pixel begin.
+    first: usize,
+    weights: [i32; N],
+}
+
+#[inline]
+fn down_block<const N: usize>(taps: [&[u8; 16]; N], weights: [i32; N]) -> [i16; 16] {
+    let half = i32x4::splat(1 << (FIRST_SHIFT - 1));
+    // Loops would not be unrolled for WebAssembly.
+    let mut sums = weigh(*taps[0], *taps[1], weights[0]).map(|sum| sum + half);
+    if N == 4 {
+        let [a, b, c, d] = weigh(*taps[2], *taps[3], weights[1]);
+        sums = [sums[0] + a, sums[1] + b, sums[2] + c, sums[3] + d];
+    }
+    let [a, b, c, d] = sums.map(|sum| sum >> FIRST_SHIFT);
+    let halves: [i16x8; 2] = [
+        i16x8::from_i32x8_saturate(cast::<[i32x4; 2], i32x8>([a, b])),
+        i16x8::from_i32x8_saturate(cast::<[i32x4; 2], i32x8>([c, d])),
+    ];
+    cast(halves)
+}
+
+/// The sums of two taps by their weights, which are a pair.
+#[inline]
+fn weigh(first: [u8; 16], second: [u8; 16], weights: i32) -> [i32x4; 4] {
+    let (first, second, zero) = (u8x16::new(first), u8x16::new(second), u8x16::splat(0));
+    let weights: i16x8 = cast(i32x4::splat(weights));
+    let [low, high] = [u8x16::unpack_low(first, second), u8x16::unpack_high(first, second)];
+    [
+        u8x16::unpack_low(low, zero),
+        u8x16::unpack_high(low, zero),
+        u8x16::unpack_low(high, zero),
+        u8x16::unpack_high(high, zero),
+    ]
+    .map(|pairs| cast::<u8x16, i16x8>(pairs).dot(weights))
+}
+
+/// Second pass: the destination row, out of pairs of values of neighbouring pixels. Three channels are computed as four,
+/// of which the last is dropped: one vector.
+fn along<const N: usize, const BPP: usize>(neighbours: &[i16], columns: &[Column<N>], out: &mut [u8]) {
+    let weigh = |column: &Column<N>, k: usize| {
+        let values = i16x8::from_slice_unaligned(&neighbours[column.first + 4 * k * BPP..][..8]);
+        values.dot(cast(i32x4::splat(column.weights[k])))
+    };
+    let level = |column: &Column<N>| {
+        let mut sum = weigh(column, 0);
+        if N == 4 {
+            sum += weigh(column, 1);
         }
-        for (to, sum) in pixel.iter_mut().zip(sums) {
-            *to = level(sum);
+        sum >> SECOND_SHIFT
+    };
+    for (pixels, columns) in out.chunks_mut(2 * BPP).zip(columns.chunks(2)) {
+        let first = level(&columns[0]);
+        let second = columns.get(1).map_or(first, level);
+        let both = i16x8::from_i32x8_saturate(cast::<[i32x4; 2], i32x8>([first, second]));
+        let levels = u8x16::narrow_i16x8(both, both).to_array();
+        for (pixel, levels) in pixels.chunks_exact_mut(BPP).zip(levels.chunks_exact(4)) {
+            pixel.copy_from_slice(&levels[..BPP]);
         }
     }
 }
