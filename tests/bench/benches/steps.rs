@@ -7,7 +7,9 @@ use mapproxy_bench::{configuration, fastcgi_answer, fastcgi_events, fastcgi_requ
 use mapproxy_core::config::compiled::{Compiled, Kind};
 use mapproxy_core::config::model::TileLayer;
 use mapproxy_core::grid::TileGrid;
-use mapproxy_core::image::{Fill, Limits, Resampling, SeparableMapping, decode, encode, quantize, warp_separable};
+use mapproxy_core::image::{
+    Fill, ImageOptions, Limits, Resampling, SeparableMapping, decode, encode, quantize, warp_separable,
+};
 use mapproxy_core::srs::{BBox, Srs};
 
 /// Width and height of the map in pixels, MapProxy's usual answer to a desktop client.
@@ -47,6 +49,14 @@ fn pictures(criterion: &mut Criterion) {
             bencher.iter_batched(|| map.clone(), |map| encode(map, &options, None), BatchSize::LargeInput);
         });
     }
+    let true_color = ImageOptions {
+        colors: Some(0),
+        ..options("png")
+    };
+    let meta_tile = encode(scene(1024), &true_color, None).expect("a format that exists");
+    criterion.bench_function("decode: a meta tile of true colour, png", |bencher| {
+        bencher.iter(|| decode(&meta_tile, &Limits::default()));
+    });
     let map = scene(MAP.0);
     criterion.bench_function("quantize: a map to 256 colours", |bencher| {
         bencher.iter(|| quantize(&map, 256));
