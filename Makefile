@@ -92,10 +92,11 @@ differential: component demo oracle ## compare with MapProxy: CORPUS=directory o
 	MAPPROXY_COMPONENT=$(component) $(target)/differential/bin/python tests/differential/run.py --mapproxy $(target)/debug/mapproxy \
 		--requests $(or $(REQUESTS),2000) --most $(or $(MOST),20) --report $(target)/differential.txt $(or $(CORPUS),guest/core/testdata/config)
 
-endurance: component data ## kill a seed twenty times, and seed a million tiles (some minutes each)
+endurance: component data ## kill a seed twenty times, seed a million tiles, ten minutes of mixed load
 	cargo build --bins --tests
 	$(test_env) $(target)/debug/seed-endurance kills
 	$(test_env) $(target)/debug/seed-endurance growth
+	$(test_env) $(target)/debug/load-endurance
 
 bench: demo target ## measure the steps of a request, natively and inside WebAssembly
 	cargo bench -p mapproxy-bench

@@ -4,6 +4,7 @@ pub mod answers;
 pub mod command;
 pub mod fastcgi;
 pub mod images;
+pub mod random;
 pub mod sample;
 pub mod schemas;
 pub mod server;

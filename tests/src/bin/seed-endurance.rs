@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use mapproxy_tests::command::{finish, start};
+use mapproxy_tests::random::Random;
 use mapproxy_tests::site::Site;
 
 const PATIENCE: Duration = Duration::from_hours(1);
@@ -88,13 +89,13 @@ async fn kills(level: u32, kills: u32, pieces: u32) -> Result<()> {
     ))?;
 
     let disturbed = site(KILLED, level)?;
-    let mut random = Random::new();
+    let mut random = Random::from_time();
     for kill in 1..=kills {
         // a moment anywhere in this part of the run, whatever is done then
         let until = needed * (kill as usize - 1) / kills as usize;
         let mut child = start(disturbed.folder(), arguments)?;
         disturbed.sample.requested(until.max(1), PATIENCE).await?;
-        tokio::time::sleep(whole.mul_f64(random.next() / f64::from(kills))).await;
+        tokio::time::sleep(whole.mul_f64(random.fraction() / f64::from(kills))).await;
         child.kill().await?;
     }
     let done = finish(start(disturbed.folder(), arguments)?).await?;
@@ -159,22 +160,4 @@ fn resident(status: &Path) -> Result<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let Some(line) = line else { return Ok(0) };
     Ok(line.trim().trim_end_matches(" kB").parse()?)
-}
-
-/// Moments need no better randomness than this (xorshift, from the time).
-struct Random(u64);
-
-impl Random {
-    fn new() -> Self {
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        Self(now.map_or(1, |now| now.as_nanos() as u64) | 1)
-    }
-
-    /// From 0 to 1.
-    fn next(&mut self) -> f64 {
-        for shift in [13, 7, 17] {
-            self.0 ^= if shift == 7 { self.0 >> shift } else { self.0 << shift };
-        }
-        (self.0 >> 11) as f64 / (1_u64 << 53) as f64
-    }
 }
