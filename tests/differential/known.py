@@ -23,6 +23,7 @@ EXTENT = 'boxes in capabilities are those of the grid or source itself, not turn
 FIRST = 'a map of tiles that were just made shows them as they are stored, as it will from then on; MapProxy draws it from what came before palette or JPEG'
 MESSAGE = 'messages in pictures are in other words'
 COLOUR = 'a colour that is none is refused, also where nothing would have it'
+OPERATION = 'what a WMTS request lacks, or an operation that there is not, has its code and status'
 VERSION = 'a version that is no version is one that was not said'
 
 
@@ -33,6 +34,8 @@ def reason(kind, target, aspect, detail, theirs, ours):
         return TIFF if re.search('format=image/(geo)?tiff', target, re.I) and b': error(' in theirs[2] else FAILS
     if theirs[2].startswith(b'internal error') and b'Exception' in ours[2]:
         return FAILS
+    if theirs[0] == 500 and (b'missing parameters' in theirs[2] or b'unknown WMTS request' in theirs[2]) and ours[0] in (400, 501):
+        return OPERATION
     if aspect == 'type parameters' and detail == ' / charset=utf-8':
         return CHARSET
     if aspect == 'document' and re.fullmatch(

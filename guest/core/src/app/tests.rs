@@ -621,7 +621,7 @@ fn errors_of_wmts_are_exception_reports() {
             url,
             status,
             "text/xml; charset=utf-8",
-            &format!("exceptionCode=\"{code}\""),
+            &format!("exceptionCode=\"{code}"),
         );
         server.check(url, status, "text/xml; charset=utf-8", text);
     };
@@ -630,13 +630,13 @@ fn errors_of_wmts_are_exception_reports() {
     check(
         &with("tilecol=0", "tilecol=-1"),
         400,
-        "TileOutOfRange",
+        "TileOutOfRange\" locator=\"tilecol",
         "outside the bounding box",
     );
     check(
         &with("tilematrix=01", "tilematrix=50"),
         400,
-        "TileOutOfRange",
+        "TileOutOfRange\" locator=\"tilematrix",
         "outside the bounding box",
     );
     check(
@@ -666,14 +666,14 @@ fn errors_of_wmts_are_exception_reports() {
     check(&with("tilerow=0", "tilerow=a"), 400, "InvalidParameterValue", "tilerow");
     check(
         &with("&tilerow=0", ""),
-        500,
-        "NoApplicableCode",
+        400,
+        "MissingParameterValue\" locator=\"tilerow",
         "missing parameters [&#39;tilerow&#39;]",
     );
     check(
         "/service?service=WMTS&request=Foo",
-        500,
-        "NoApplicableCode",
+        501,
+        "OperationNotSupported\" locator=\"Foo",
         "unknown WMTS request type",
     );
     check("/wmts/roads/GLOBAL_MERCATOR/01/-1/0.jpeg", 400, "TileOutOfRange", "");

@@ -65,7 +65,9 @@ pub(super) enum WmtsError {
     #[error("layer {name} not queryable")]
     NotQueryable { name: String },
     #[error("pixel {i}, {j} is outside the tile")]
-    PixelOutOfRange { i: i64, j: i64 },
+    PixelOutOfRange { i: i64, j: i64, locator: &'static str },
+    #[error("{}", TileError::OutOfRange)]
+    TileOutOfRange { locator: &'static str },
     #[error(transparent)]
     Tile(#[from] TileError),
 }
@@ -77,25 +79,33 @@ impl From<LayerError> for WmtsError {
 }
 
 impl WmtsError {
-    /// The report, with the statuses of MapProxy: 500 also where a parameter is missing or the request unknown.
+    /// The report, with codes, locators and statuses of OWS Common 1.1.0 (8.3) and WMTS 1.0.0 (tables 20 and 24).
     pub(super) fn into_response(self) -> Response {
         use ExceptionCode as Code;
         let (status, code, locator) = match &self {
+            Self::Request(WmtsRequestError::MissingParameters { names }) => {
+                (400, Code::MissingParameterValue, names.first().copied())
+            }
+            Self::Request(WmtsRequestError::UnknownRequest { request }) if request.is_empty() => {
+                (400, Code::MissingParameterValue, Some("request"))
+            }
+            Self::Request(WmtsRequestError::UnknownRequest { request }) => {
+                (501, Code::OperationNotSupported, Some(request.as_str()))
+            }
             Self::Request(WmtsRequestError::NoNumber { name, .. }) => (400, Code::InvalidParameterValue, Some(*name)),
             Self::UnknownTileMatrixSet { .. } => (400, Code::InvalidParameterValue, Some("tilematrixset")),
             Self::UnknownTileMatrix { .. } => (400, Code::InvalidParameterValue, Some("tilematrix")),
             Self::UnknownInfoFormat { .. } => (400, Code::InvalidParameterValue, Some("infoformat")),
             Self::NotQueryable { .. } => (501, Code::OperationNotSupported, None),
-            Self::PixelOutOfRange { .. } => (400, Code::PointIJOutOfRange, None),
+            Self::PixelOutOfRange { locator, .. } => (400, Code::PointIJOutOfRange, Some(*locator)),
+            Self::TileOutOfRange { locator } => (400, Code::TileOutOfRange, Some(*locator)),
             Self::Tile(TileError::OutOfRange) => (400, Code::TileOutOfRange, None),
             Self::Tile(TileError::UnknownLayer { .. }) => (400, Code::InvalidParameterValue, Some("layer")),
             Self::Tile(TileError::InvalidFormat { .. }) => (400, Code::InvalidParameterValue, Some("format")),
             Self::Tile(TileError::InvalidDimension { name, .. }) => {
                 (400, Code::InvalidParameterValue, Some(name.as_str()))
             }
-            Self::Request(_) | Self::Tile(TileError::Address(_) | TileError::Layer(_)) => {
-                (500, Code::NoApplicableCode, None)
-            }
+            Self::Tile(TileError::Address(_) | TileError::Layer(_)) => (500, Code::NoApplicableCode, None),
         };
         let text = match &self {
             Self::Tile(error) => error.client_message(),

@@ -25,8 +25,10 @@ pub(super) fn answer(
     let grid = manager.grid();
     let size = grid.tile_size();
     let GetFeatureInfo { i, j, .. } = *request;
-    if !(0..i64::from(size.0)).contains(&i) || !(0..i64::from(size.1)).contains(&j) {
-        return Err(WmtsError::PixelOutOfRange { i, j });
+    for (locator, value, size) in [("i", i, size.0), ("j", j, size.1)] {
+        if !(0..i64::from(size)).contains(&value) {
+            return Err(WmtsError::PixelOutOfRange { i, j, locator });
+        }
     }
     let query = InfoQuery {
         bbox: grid.tile_bbox(find_tile(grid, &request.tile)?),

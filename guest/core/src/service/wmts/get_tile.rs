@@ -52,9 +52,15 @@ pub(super) fn find_layer(context: &Context<'_>, tile: &GetTile) -> Result<(TileL
 /// The grid's own number of the tile.
 pub(super) fn find_tile(grid: &TileGrid, tile: &GetTile) -> Result<TileCoord, WmtsError> {
     let level = level(grid, &tile.tile_matrix)?;
+    let columns = i64::try_from(grid.grid_size(level).0).unwrap_or(i64::MAX);
+    let locator = if (0..columns).contains(&tile.tile_col) {
+        "tilerow"
+    } else {
+        "tilecol"
+    };
     let coord = grid
         .limit_tile(TileCoord::new(tile.tile_col, tile.tile_row, level))
-        .ok_or(TileError::OutOfRange)?;
+        .ok_or(WmtsError::TileOutOfRange { locator })?;
     Ok(grid.from_origin(coord, Origin::Ul))
 }
 
@@ -70,5 +76,5 @@ fn level(grid: &TileGrid, identifier: &str) -> Result<u32, WmtsError> {
         });
     }
     let level = identifier.parse().ok().filter(|level| *level < grid.levels());
-    level.ok_or(WmtsError::Tile(TileError::OutOfRange))
+    level.ok_or(WmtsError::TileOutOfRange { locator: "tilematrix" })
 }
