@@ -43,9 +43,10 @@ struct Report<'a> {
 
 /// An exception report; `locator` names the parameter at fault. Nobody may keep it.
 pub fn exception_report(status: u16, code: ExceptionCode, locator: Option<&str>, text: &str) -> Response {
+    let locator = locator.map(super::printable);
     let report = Report {
         code: code.as_str(),
-        locator,
+        locator: locator.as_deref(),
         text: &super::printable(text),
     };
     not_cacheable(Response::new(status, "text/xml", render(&report)))

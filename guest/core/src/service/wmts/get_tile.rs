@@ -52,7 +52,7 @@ pub(super) fn find_layer(context: &Context<'_>, tile: &GetTile) -> Result<(TileL
 /// The grid's own number of the tile.
 pub(super) fn find_tile(grid: &TileGrid, tile: &GetTile) -> Result<TileCoord, WmtsError> {
     let level = level(grid, &tile.tile_matrix)?;
-    let columns = i64::try_from(grid.grid_size(level).0).unwrap_or(i64::MAX);
+    let columns = grid.grid_size(level).0;
     let locator = if (0..columns).contains(&tile.tile_col) {
         "tilerow"
     } else {
