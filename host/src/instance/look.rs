@@ -121,3 +121,57 @@ fn of_file(stat: &Stat) -> DescriptorStat {
         status_change_timestamp: time(stat.st_ctime, stat.st_ctime_nsec),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_looked_at_is_what_is_read() {
+        let folder = std::env::temp_dir().join(format!("mapproxy-look-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("tile"), "before").unwrap();
+        let directory = Arc::new(File::open(&folder).unwrap());
+        let look = || {
+            let file = open_beneath(&directory, Path::new("tile"), OFlags::empty()).unwrap();
+            LookedAt {
+                directory: Arc::clone(&directory),
+                path: "tile".to_owned(),
+                len: fstat(&file).unwrap().st_size.try_into().unwrap(),
+                file,
+            }
+        };
+        let first = look();
+        assert!(first.is(&directory, Path::new("tile")));
+        assert!(!first.is(&directory, Path::new("other")));
+        assert!(
+            !first.is(&Arc::new(File::open(&folder).unwrap()), Path::new("tile")),
+            "another directory"
+        );
+
+        std::fs::write(folder.join("new"), "after").unwrap();
+        std::fs::rename(folder.join("new"), folder.join("tile")).unwrap();
+        assert_eq!(first.read().unwrap(), b"before", "replaced meanwhile");
+
+        let second = look();
+        std::fs::write(folder.join("tile"), "aft").unwrap();
+        assert_eq!(second.read().unwrap(), b"aft", "cut off meanwhile");
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn links_do_not_lead_out() {
+        let folder = std::env::temp_dir().join(format!("mapproxy-look-out-{}", std::process::id()));
+        std::fs::create_dir_all(folder.join("inner")).unwrap();
+        std::fs::write(folder.join("secret"), "").unwrap();
+        std::os::unix::fs::symlink("../secret", folder.join("inner/link")).unwrap();
+        let directory = File::open(folder.join("inner")).unwrap();
+        for path in ["link", "../secret", "/etc/passwd"] {
+            assert!(
+                open_beneath(&directory, Path::new(path), OFlags::empty()).is_err(),
+                "{path}"
+            );
+        }
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+}
