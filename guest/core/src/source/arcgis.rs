@@ -41,8 +41,14 @@ impl ArcgisMapSource {
             source: Rc::new(source),
         }
     }
+}
 
-    fn pending<'a>(&self, query: &MapQuery) -> Result<Option<Plan<'a>>, LayerError> {
+impl MapLayer for ArcgisMapSource {
+    fn get_map(&self, query: &MapQuery) -> Result<Option<MapImage>, LayerError> {
+        carry_out(&self.platform, self.plan(query)?)
+    }
+
+    fn plan(&self, query: &MapQuery) -> Result<Plan<'_>, LayerError> {
         let drawn = self.source.res_range.is_none_or(|range| range.contains_query(query));
         let covered = self
             .source
@@ -50,7 +56,7 @@ impl ArcgisMapSource {
             .as_ref()
             .is_none_or(|area| area.intersects(query.bbox, &query.srs));
         if self.source.seed_only || !self.map || !drawn || !covered {
-            return Ok(None);
+            return Ok(Plan::Done(None));
         }
         let srs = best_srs(&query.srs, &self.supported_srs, &self.preferred).unwrap_or(&query.srs);
         let (bbox, size) = if *srs == query.srs {
@@ -75,17 +81,7 @@ impl ArcgisMapSource {
                 part: None,
             },
         };
-        Ok(Some(map.plan(request)))
-    }
-}
-
-impl MapLayer for ArcgisMapSource {
-    fn get_map(&self, query: &MapQuery) -> Result<Option<MapImage>, LayerError> {
-        carry_out(&self.platform, self.plan(query)?)
-    }
-
-    fn plan(&self, query: &MapQuery) -> Result<Plan<'_>, LayerError> {
-        Ok(self.pending(query)?.unwrap_or(Plan::Done(None)))
+        Ok(map.plan(request))
     }
 
     fn get_info(&self, query: &InfoQuery) -> Result<Option<FeatureInfo>, LayerError> {

@@ -64,8 +64,14 @@ impl TileMapSource {
         }
         Ok(affected.iter().next().flatten())
     }
+}
 
-    fn pending<'a>(&self, query: &MapQuery) -> Result<Option<Plan<'a>>, LayerError> {
+impl MapLayer for TileMapSource {
+    fn get_map(&self, query: &MapQuery) -> Result<Option<MapImage>, LayerError> {
+        carry_out(&self.platform, self.plan(query)?)
+    }
+
+    fn plan(&self, query: &MapQuery) -> Result<Plan<'_>, LayerError> {
         let drawn = self.source.res_range.is_none_or(|range| range.contains_query(query));
         let covered = self
             .source
@@ -73,10 +79,10 @@ impl TileMapSource {
             .as_ref()
             .is_none_or(|area| area.intersects(query.bbox, &query.srs));
         if self.source.seed_only || !drawn || !covered {
-            return Ok(None);
+            return Ok(Plan::Done(None));
         }
         let Some(tile) = self.tile_of(query)? else {
-            return Ok(None);
+            return Ok(Plan::Done(None));
         };
         // `%(format)s` is what the cache asks for, as in MapProxy
         let url = TileUrlTemplate::new(&self.url, query.format.ext()).substitute(tile, &self.grid);
@@ -95,17 +101,7 @@ impl TileMapSource {
             query: query.clone(),
             asked,
         };
-        Ok(Some(map.plan(request)))
-    }
-}
-
-impl MapLayer for TileMapSource {
-    fn get_map(&self, query: &MapQuery) -> Result<Option<MapImage>, LayerError> {
-        carry_out(&self.platform, self.plan(query)?)
-    }
-
-    fn plan(&self, query: &MapQuery) -> Result<Plan<'_>, LayerError> {
-        Ok(self.pending(query)?.unwrap_or(Plan::Done(None)))
+        Ok(map.plan(request))
     }
 
     fn extent(&self) -> Option<&MapExtent> {

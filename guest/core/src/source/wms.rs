@@ -118,33 +118,6 @@ impl WmsMapSource {
                 .as_ref()
                 .is_none_or(|coverage| coverage.intersects(query.bbox, &query.srs))
     }
-
-    fn pending<'a>(&self, query: &MapQuery) -> Result<Option<Plan<'a>>, LayerError> {
-        if !self.answers(query) {
-            return Ok(None);
-        }
-        let Some(Request {
-            asked,
-            bbox,
-            size,
-            limit,
-        }) = self.asked(query)?
-        else {
-            return Ok(None);
-        };
-        let request = self
-            .requests
-            .map_within(limit, bbox, size, &asked.srs, &self.format(query), &query.dimensions);
-        let map = UpstreamMap {
-            source: Rc::clone(&self.source),
-            client: self.client.clone(),
-            kind: "WMS",
-            url: request.url.clone(),
-            query: query.clone(),
-            asked,
-        };
-        Ok(Some(map.plan(self.client.request(request.url, request.post))))
-    }
 }
 
 /// The pixel that is asked about.
@@ -183,7 +156,30 @@ impl MapLayer for WmsMapSource {
     }
 
     fn plan(&self, query: &MapQuery) -> Result<Plan<'_>, LayerError> {
-        Ok(self.pending(query)?.unwrap_or(Plan::Done(None)))
+        if !self.answers(query) {
+            return Ok(Plan::Done(None));
+        }
+        let Some(Request {
+            asked,
+            bbox,
+            size,
+            limit,
+        }) = self.asked(query)?
+        else {
+            return Ok(Plan::Done(None));
+        };
+        let request = self
+            .requests
+            .map_within(limit, bbox, size, &asked.srs, &self.format(query), &query.dimensions);
+        let map = UpstreamMap {
+            source: Rc::clone(&self.source),
+            client: self.client.clone(),
+            kind: "WMS",
+            url: request.url.clone(),
+            query: query.clone(),
+            asked,
+        };
+        Ok(map.plan(self.client.request(request.url, request.post)))
     }
 
     fn get_info(&self, query: &InfoQuery) -> Result<Option<FeatureInfo>, LayerError> {
