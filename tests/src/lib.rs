@@ -2,9 +2,9 @@
 
 pub mod answers;
 pub mod command;
+pub mod endurance;
 pub mod fastcgi;
 pub mod images;
-pub mod random;
 pub mod sample;
 pub mod schemas;
 pub mod server;

@@ -4,7 +4,6 @@
 //! `load-endurance MINUTES`
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -16,7 +15,7 @@ use hyper::Request;
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::header::HOST;
 use hyper_util::rt::TokioIo;
-use mapproxy_tests::random::Random;
+use mapproxy_tests::endurance::{Random, say};
 use mapproxy_tests::server::Server;
 use mapproxy_tests::site::Site;
 use tokio::net::TcpStream;
@@ -30,7 +29,7 @@ caches: {map: {grids: [GLOBAL_WEBMERCATOR], sources: [wms]}}
 sources: {wms: {type: wms, supported_srs: ['EPSG:3857', 'EPSG:4326'], req: {url: SAMPLE/service, layers: map}}}
 ";
 
-/// What a client may ask, the status it must get, and how often that is among a hundred.
+/// What clients ask, and how often among a hundred times.
 const KINDS: [(&str, u32); 5] = [
     ("tile", 60),
     ("map", 15),
@@ -252,9 +251,4 @@ fn memory(server: &Server) -> Result<u64> {
 fn descriptors(server: &Server) -> Result<usize> {
     let of = |pid: i32| Ok(std::fs::read_dir(format!("/proc/{pid}/fd"))?.count());
     processes(server)?.into_iter().map(of).sum()
-}
-
-/// A line on standard output.
-fn say(line: &str) -> Result<()> {
-    Ok(writeln!(std::io::stdout(), "{line}")?)
 }

@@ -5,13 +5,12 @@
 //! memory of the process every few seconds.
 
 use std::collections::BTreeSet;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use mapproxy_tests::command::{finish, start};
-use mapproxy_tests::random::Random;
+use mapproxy_tests::endurance::{Random, say};
 use mapproxy_tests::site::Site;
 
 const PATIENCE: Duration = Duration::from_hours(1);
@@ -67,11 +66,6 @@ fn tiles(site: &Site) -> BTreeSet<PathBuf> {
         !hidden && path.extension().is_some_and(|extension| extension == "png")
     };
     site.cached_files().into_iter().filter(is_tile).collect()
-}
-
-/// A line on standard output.
-fn say(line: &str) -> Result<()> {
-    Ok(writeln!(std::io::stdout(), "{line}")?)
 }
 
 async fn kills(level: u32, kills: u32, pieces: u32) -> Result<()> {

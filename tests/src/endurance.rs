@@ -1,4 +1,13 @@
-//! Random numbers for long runs.
+//! What programs share that run for minutes: random numbers, and lines about how it goes.
+
+use std::io::Write as _;
+
+use anyhow::Result;
+
+/// A line on standard output.
+pub fn say(line: &str) -> Result<()> {
+    Ok(writeln!(std::io::stdout(), "{line}")?)
+}
 
 /// Moments and places need no better randomness than this (xorshift).
 #[derive(Debug)]
