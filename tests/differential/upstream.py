@@ -3,6 +3,7 @@
 A picture is a function of map coordinates and resolution alone, so both proxies get the same for the same request, and
 tiles fit together. Its waves and checks show at any scale whether something was shifted, mirrored or blurred.
 """
+import functools
 import io
 import json
 import math
@@ -44,8 +45,8 @@ def encoded(image, kind):
     if kind == 'JPEG':
         image = image.convert('RGB')
     file = io.BytesIO()
-    # quickly: most of the time of a run goes into these pictures
-    image.save(file, kind, quality=92, compress_level=1)
+    # stored, not packed: most of the time of a run goes into these pictures
+    image.save(file, kind, quality=92, compress_level=0)
     return file.getvalue()
 
 
@@ -62,8 +63,10 @@ def answer(target):
     return tile(path + '?' + parts.query, hue)
 
 
+# both proxies ask for the same, one soon after the other
+@functools.lru_cache(maxsize=32)
 def picture(bbox, size, transparent, hue, kind):
-    """A picture as an answer."""
+    """A picture as an answer. All that is given can be a key."""
     if not (0 < size[0] <= MAX_SIZE and 0 < size[1] <= MAX_SIZE and bbox[0] < bbox[2] and bbox[1] < bbox[3]):
         return 400, 'text/plain', b'no such section'
     return 200, 'image/' + kind.lower(), encoded(draw(bbox, size, transparent and kind == 'PNG', hue), kind)
@@ -84,7 +87,7 @@ def wms(params, hue):
     if operation in ('getfeatureinfo', 'feature_info'):
         i, j = params.get('i', params.get('x')), params.get('j', params.get('y'))
         return info(params.get('info_format', 'text/plain'), f"{params.get('query_layers')} {i} {j}")
-    bbox = [float(number) for number in params['bbox'].split(',')]
+    bbox = tuple(float(number) for number in params['bbox'].split(','))
     size = int(params['width']), int(params['height'])
     return picture(bbox, size, params.get('transparent', '').lower() == 'true', hue, kind)
 
@@ -104,8 +107,8 @@ def arcgis(path, params, hue):
     """Export of maps and images, and identify."""
     if path.endswith('/identify'):
         return 200, 'text/plain', json.dumps({'results': [params.get('layers'), params.get('imageDisplay')]}).encode()
-    bbox = [float(number) for number in params['bbox'].split(',')]
-    size = [int(number) for number in params['size'].split(',')]
+    bbox = tuple(float(number) for number in params['bbox'].split(','))
+    size = tuple(int(number) for number in params['size'].split(','))
     return picture(bbox, size, params.get('transparent', '').lower() == 'true', hue, kind_of(params.get('format', '')))
 
 
