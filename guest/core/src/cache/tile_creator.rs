@@ -356,10 +356,18 @@ impl<'a> TileCreator<'a> {
             (_, Err(error)) => Err(error),
             (Content::Tiles(tiles), Ok(Some(image))) => {
                 let size = self.manager.grid.tile_size();
-                let mut splitter = TileSplitter::new(image, &self.manager.options);
+                // These are encoded as they are.
+                let stored = self.manager.cache.keeps_tiles()
+                    && self.manager.conf.watermark.is_none()
+                    && image.cacheability.cacheable;
+                let offsets: Vec<_> = tiles.iter().map(|(_, offset)| *offset).collect();
+                let mut splitter = TileSplitter::new(image, &self.manager.options, &offsets, size)?;
+                if stored {
+                    splitter = splitter.with_palettes();
+                }
                 let mut made = Vec::with_capacity(tiles.len());
                 for (tile, offset) in tiles {
-                    let image = splitter.tile(*offset, size)?;
+                    let image = splitter.tile(*offset)?;
                     made.push(self.keep(*tile, image)?);
                     if let Some(lock) = lock {
                         lock.beat();

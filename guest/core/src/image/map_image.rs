@@ -150,6 +150,14 @@ impl MapImage {
         }
     }
 
+    /// The same by value.
+    pub(super) fn into_part(self, window: Window) -> Result<(Raster, (u32, u32)), MapImageError> {
+        match self.content {
+            Content::Encoded(bytes) => Ok(decode_part(&bytes, &self.limits, window)?),
+            Content::Decoded(raster) | Content::Both(_, raster) => Ok((raster, (0, 0))),
+        }
+    }
+
     /// The pixels by value.
     pub fn into_raster(self) -> Result<Raster, MapImageError> {
         match self.content {

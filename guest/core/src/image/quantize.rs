@@ -5,10 +5,13 @@
 //! for Optimal Color Quantization", Graphics Gems II): always the box with the largest error, at the place that lowers
 //! the error most. Each bin then has its palette entry, so the pixels are mapped with one look-up. Colours are
 //! premultiplied while they are gathered: what is hardly visible hardly counts.
+//!
+//! A quarter of the pixels is gathered. What those miss gets the entry that is most like it; where that is not much like
+//! it, all are gathered after all, so that a dot keeps its colour.
 
 use std::collections::BinaryHeap;
 
-use super::raster::{Pixels, Raster, RasterError};
+use super::raster::{Pixels, Raster, RasterError, Window};
 
 /// Which of the 256 indices occur.
 pub(crate) fn count_used(indices: &[u8]) -> [bool; 256] {
@@ -33,20 +36,110 @@ pub(crate) fn used_colors(indices: &[u8], palette: usize) -> usize {
 /// # Errors
 /// None in practice: the size is that of a picture.
 pub fn quantize(raster: &Raster, colors: usize) -> Result<Raster, RasterError> {
-    let colors = colors.clamp(1, 256);
-    let (width, height) = raster.size();
-    let (indices, palette) = match raster.pixels() {
-        Pixels::Indexed { palette, .. } if palette.len() <= colors => return Ok(raster.clone()),
-        Pixels::Indexed { .. } => return quantize(&raster.clone().into_true_color(), colors),
-        Pixels::Gray(data) if colors == 256 => (data.clone(), (0..=255).map(|v| [v, v, v, 255]).collect()),
-        Pixels::Gray(_) => return quantize(&raster.clone().into_rgb(), colors),
-        Pixels::Rgb(data) => exact::<3>(data, colors).unwrap_or_else(|| reduce::<3>(data, colors)),
-        Pixels::Rgba(data) => exact::<4>(data, colors).unwrap_or_else(|| reduce::<4>(data, colors)),
-    };
-    Raster::new(width, height, Pixels::Indexed { indices, palette })
+    PartQuantizer::new(colors, Window::ALL).part(raster, Window::ALL)
 }
 
-fn rgba<const BPP: usize>(pixel: &[u8]) -> [u8; 4] {
+/// Cuts parts out of a picture and gives them palettes of at most so many colours: their own where they have no more, and
+/// one for all others that it is good enough for, so that they do not differ where they meet.
+#[derive(Debug)]
+pub(super) struct PartQuantizer {
+    colors: usize,
+    /// all that is ever cut out
+    shown: Window,
+    rgb: Option<Reduction<3>>,
+    rgba: Option<Reduction<4>>,
+}
+
+impl PartQuantizer {
+    /// For palettes of `colors` (1 to 256) and one picture, of which no more is cut out than is `shown`.
+    pub(super) fn new(colors: usize, shown: Window) -> Self {
+        Self {
+            colors: colors.clamp(1, 256),
+            shown,
+            rgb: None,
+            rgba: None,
+        }
+    }
+
+    /// What of the picture is in the window.
+    pub(super) fn part(&mut self, raster: &Raster, window: Window) -> Result<Raster, RasterError> {
+        let Window { x, y, width, height } = window.within(raster.size());
+        let cut = |raster: &Raster| raster.crop(x.into(), y.into(), width, height);
+        let colors = self.colors;
+        let (indices, palette) = match raster.pixels() {
+            Pixels::Indexed { palette, .. } if palette.len() <= colors => return cut(raster),
+            Pixels::Indexed { .. } => return quantize(&cut(raster)?.into_true_color(), colors),
+            Pixels::Gray(_) if colors == 256 => {
+                let gray = (0..=255).map(|v| [v, v, v, 255]).collect();
+                (cut(raster)?.bytes().to_vec(), gray)
+            }
+            Pixels::Gray(_) => return quantize(&cut(raster)?.into_rgb(), colors),
+            Pixels::Rgb(_) => reduce(
+                View::new(raster, window),
+                View::new(raster, self.shown),
+                colors,
+                &mut self.rgb,
+            ),
+            Pixels::Rgba(_) => reduce(
+                View::new(raster, window),
+                View::new(raster, self.shown),
+                colors,
+                &mut self.rgba,
+            ),
+        };
+        Raster::new(width, height, Pixels::Indexed { indices, palette })
+    }
+}
+
+/// Pixels of a picture that has `BPP` bytes for each: a window of it.
+#[derive(Clone, Copy)]
+struct View<'a, const BPP: usize> {
+    /// from the first pixel on
+    data: &'a [u8],
+    /// bytes from one row to the next
+    stride: usize,
+    width: usize,
+    height: usize,
+}
+
+impl<'a, const BPP: usize> View<'a, BPP> {
+    fn new(raster: &'a Raster, window: Window) -> Self {
+        let Window { x, y, width, height } = window.within(raster.size());
+        let stride = raster.width() as usize * BPP;
+        Self {
+            data: &raster.bytes()[y as usize * stride + x as usize * BPP..],
+            stride,
+            width: width as usize,
+            height: height as usize,
+        }
+    }
+
+    fn len(self) -> usize {
+        self.width * self.height
+    }
+
+    fn rows(self) -> impl Iterator<Item = &'a [[u8; BPP]]> {
+        let rows = self.data.chunks(self.stride).take(self.height);
+        rows.map(move |row| &row.as_chunks().0[..self.width])
+    }
+
+    /// All pixels.
+    fn pixels(self) -> impl Iterator<Item = &'a [u8; BPP]> {
+        self.rows().flatten()
+    }
+
+    /// Every fourth pixel of every row with a number that `rows` divides, in other columns than in the row before.
+    fn sample(self, rows: usize) -> impl Iterator<Item = &'a [u8; BPP]> {
+        let first = [0, 2, 1, 3].into_iter().cycle();
+        self.rows()
+            .step_by(rows)
+            .zip(first)
+            .flat_map(|(row, first)| row.get(first..).unwrap_or_default().iter().step_by(4))
+    }
+}
+
+#[inline]
+fn rgba<const BPP: usize>(pixel: &[u8; BPP]) -> [u8; 4] {
     if BPP == 4 {
         [pixel[0], pixel[1], pixel[2], pixel[3]]
     } else {
@@ -100,18 +193,20 @@ impl PaletteBuilder {
 }
 
 /// The picture's own colours, if there are at most `colors`.
-fn exact<const BPP: usize>(data: &[u8], colors: usize) -> Option<(Vec<u8>, Vec<[u8; 4]>)> {
+fn exact<const BPP: usize>(view: View<'_, BPP>, colors: usize) -> Option<(Vec<u8>, Vec<[u8; 4]>)> {
     let mut palette = PaletteBuilder::new(colors);
-    let mut indices = Vec::with_capacity(data.len() / BPP);
+    let mut indices = Vec::with_capacity(view.len());
     let mut last = None;
     let mut last_index = 0;
-    for pixel in data.chunks_exact(BPP) {
-        let color = rgba::<BPP>(pixel);
-        if last != Some(color) {
-            last_index = palette.index_of(color)?;
-            last = Some(color);
+    for row in view.rows() {
+        for pixel in row {
+            let color = rgba(pixel);
+            if last != Some(color) {
+                last_index = palette.index_of(color)?;
+                last = Some(color);
+            }
+            indices.push(last_index);
         }
-        indices.push(last_index);
     }
     Some((indices, palette.into_palette()))
 }
@@ -122,7 +217,7 @@ const BUCKETS: usize = 64;
 /// Pixels whose colours fall into one cell of the colour cube.
 #[derive(Clone, Copy)]
 struct Bin {
-    /// Which it was before bins were put in another order.
+    /// Its cell, or which colour it is.
     number: u32,
     /// Its place along each channel, one of [`BUCKETS`].
     buckets: [u8; 4],
@@ -151,8 +246,9 @@ const fn cells<const BPP: usize>() -> usize {
     if BPP == 4 { 1 << 18 } else { 1 << 15 }
 }
 
-fn cell<const BPP: usize>(pixel: &[u8]) -> usize {
-    let [r, g, b, a] = rgba::<BPP>(pixel).map(usize::from);
+#[inline]
+fn cell<const BPP: usize>(pixel: &[u8; BPP]) -> usize {
+    let [r, g, b, a] = rgba(pixel).map(usize::from);
     let rgb = (r >> 3) << 10 | (g >> 3) << 5 | b >> 3;
     if BPP == 3 {
         return rgb;
@@ -165,71 +261,36 @@ fn cell<const BPP: usize>(pixel: &[u8]) -> usize {
     }
 }
 
-/// Most pixels whose sums fit 32 bits.
-const SUMMED: usize = 1 << 24;
-
-/// The bins, and which of them each pixel is in.
-fn bins<const BPP: usize>(data: &[u8]) -> (Vec<Bin>, Vec<u32>) {
-    let mut sums: Vec<[u64; 3]> = Vec::with_capacity(4096);
-    let mut totals: Vec<(f64, [f64; 4])> = Vec::with_capacity(4096);
-    let mut known = vec![u32::MAX; cells::<BPP>()];
-    let mut numbers = vec![0; data.len() / BPP];
-    for (part, numbers) in data.chunks(SUMMED * BPP).zip(numbers.chunks_mut(SUMMED)) {
-        gather::<BPP>(part, numbers, &mut known, &mut sums);
-        totals.resize(sums.len(), (0.0, [0.0; 4]));
-        for ((total_count, total), sum) in totals.iter_mut().zip(&mut sums) {
-            let [red, green, blue, alpha] =
-                [sum[0], sum[0] >> 32, sum[1], sum[1] >> 32].map(|sum| f64::from(sum as u32));
-            let (count, alpha) = if BPP == 4 {
-                (sum[2] as f64, alpha)
-            } else {
-                (alpha, alpha * 255.0)
-            };
-            // Within a cell alpha is nearly the same, and exactly so where pixels are clear or opaque.
-            let opacity = if count > 0.0 { alpha / (count * 255.0) } else { 0.0 };
-            *total_count += count;
-            for (to, from) in total
-                .iter_mut()
-                .zip([red * opacity, green * opacity, blue * opacity, alpha])
-            {
-                *to += from;
-            }
-            *sum = [0; 3];
-        }
-    }
-    let bins = (0..)
-        .zip(totals)
-        .map(|(number, (count, sum))| Bin::new(number, count, sum));
-    (bins.collect(), numbers)
-}
-
-/// Numbers the cells of these pixels as they come, where they are not `known` (those are not `u32::MAX`), and adds the
-/// pixels to the sums of their cells: two sums of 32 bits in each number, red and green, blue and alpha; then the count.
-/// Without an alpha channel alpha is the count.
+/// The cells that these pixels are in.
 #[inline(never)] // its loop needs all registers
-fn gather<const BPP: usize>(data: &[u8], numbers: &mut [u32], known: &mut [u32], sums: &mut Vec<[u64; 3]>) {
-    for (pixel, number) in data.chunks_exact(BPP).zip(numbers) {
-        let known = &mut known[cell::<BPP>(pixel)];
+fn bins<'a, const BPP: usize>(pixels: impl Iterator<Item = &'a [u8; BPP]>) -> Vec<Bin> {
+    // Sums of the channels and the count of each cell that there is, in the order in which they come.
+    let mut sums: Vec<(u32, [u64; 5])> = Vec::with_capacity(4096);
+    let mut known = vec![u32::MAX; cells::<BPP>()];
+    pixels.for_each(|pixel| {
+        let cell = cell(pixel);
+        let known = &mut known[cell];
         if *known == u32::MAX {
             *known = sums.len() as u32;
-            sums.push([0; 3]);
+            sums.push((cell as u32, [0; 5]));
         }
-        *number = *known;
-        let [r, g, b, a] = rgba::<BPP>(pixel).map(u64::from);
-        let sum = &mut sums[*known as usize];
-        sum[0] += r | g << 32;
+        let (_, sum) = &mut sums[*known as usize];
+        sum[0] += u64::from(pixel[0]);
+        sum[1] += u64::from(pixel[1]);
+        sum[2] += u64::from(pixel[2]);
         if BPP == 4 {
-            sum[1] += b | a << 32;
-            sum[2] += 1;
-        } else {
-            sum[1] += b | 1 << 32;
+            sum[3] += u64::from(pixel[3]);
         }
-    }
-}
-
-#[inline(never)] // as above
-fn look_up(table: &[u8], numbers: &[u32]) -> Vec<u8> {
-    numbers.iter().map(|&number| table[number as usize]).collect()
+        sum[4] += 1;
+    });
+    let bins = sums.into_iter().map(|(cell, sum)| {
+        let [red, green, blue, alpha, count] = sum.map(|sum| sum as f64);
+        let alpha = if BPP == 4 { alpha } else { count * 255.0 };
+        // Within a cell alpha is nearly the same, and exactly so where pixels are clear or opaque.
+        let opacity = alpha / (count * 255.0);
+        Bin::new(cell, count, [red * opacity, green * opacity, blue * opacity, alpha])
+    });
+    bins.collect()
 }
 
 /// A range of bins that share a palette entry.
@@ -401,17 +462,138 @@ fn boxes(bins: &mut [Bin], colors: usize) -> Vec<ColorBox> {
     done
 }
 
-fn reduce<const BPP: usize>(data: &[u8], colors: usize) -> (Vec<u8>, Vec<[u8; 4]>) {
-    let (mut bins, numbers) = bins::<BPP>(data);
-    let boxes = boxes(&mut bins, colors);
-    let mut table = vec![0_u8; bins.len()];
-    for (index, color_box) in (0..=255).zip(&boxes) {
-        for bin in &bins[color_box.start..color_box.end] {
-            table[bin.number as usize] = index;
+/// These pixels in at most `colors` colours, with the palette that is `common` to all that is `shown` of the picture (made
+/// if there is none) or one of their own.
+fn reduce<const BPP: usize>(
+    part: View<'_, BPP>,
+    shown: View<'_, BPP>,
+    colors: usize,
+    common: &mut Option<Reduction<BPP>>,
+) -> (Vec<u8>, Vec<[u8; 4]>) {
+    if let Some(exact) = exact(part, colors) {
+        return exact;
+    }
+    let common = common.get_or_insert_with(|| Reduction::of_some(shown, colors));
+    let mut own = None;
+    if part.len() < shown.len() {
+        let error = common.error(part);
+        if error > VISIBLE {
+            let reduction = Reduction::of_some(part, colors);
+            own = (error > reduction.error(part) * WORSE).then_some(reduction);
         }
     }
-    let indices = look_up(&table, &numbers);
-    (indices, boxes.iter().map(ColorBox::color).collect())
+    let reduction = own.as_mut().unwrap_or(common);
+    if let Some(indices) = reduction.indices(part) {
+        return (indices, reduction.palette.clone());
+    }
+    let mut own = Reduction::of(part.pixels(), colors);
+    let indices = own.indices(part).expect("all its cells were counted");
+    (indices, own.palette)
+}
+
+/// Squared error of a channel, in levels, from which on a part of a picture may get a palette of its own.
+const VISIBLE: f64 = 1.5 * 1.5;
+/// It does where the squared error of the common one is more than so many times its own.
+const WORSE: f64 = 1.5 * 1.5;
+
+/// The smallest picture of which a sample is counted, in pixels.
+const SAMPLED: usize = 128 * 128;
+
+/// Squared distance of a colour that is not like any in the palette. If a sample missed it, all pixels are counted.
+const FAR: u32 = 3 * 16 * 16;
+
+/// A palette, and which of its colours each cell of the colour cube gets.
+struct Reduction<const BPP: usize> {
+    palette: Vec<[u8; 4]>,
+    /// [`NEW`] where no pixel was counted.
+    table: Vec<u16>,
+}
+
+const NEW: u16 = u16::MAX;
+
+impl<const BPP: usize> std::fmt::Debug for Reduction<BPP> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Reduction({} colors)", self.palette.len())
+    }
+}
+
+impl<const BPP: usize> Reduction<BPP> {
+    fn of<'a>(pixels: impl Iterator<Item = &'a [u8; BPP]>, colors: usize) -> Self {
+        let mut bins = bins::<BPP>(pixels);
+        let boxes = boxes(&mut bins, colors);
+        let mut table = vec![NEW; cells::<BPP>()];
+        for (index, color_box) in (0..).zip(&boxes) {
+            for bin in &bins[color_box.start..color_box.end] {
+                table[bin.number as usize] = index;
+            }
+        }
+        let palette = boxes.iter().map(ColorBox::color).collect();
+        Self { palette, table }
+    }
+
+    /// From a sample where the picture is large enough.
+    fn of_some(view: View<'_, BPP>, colors: usize) -> Self {
+        if view.len() < SAMPLED {
+            Self::of(view.pixels(), colors)
+        } else {
+            Self::of(view.sample(1), colors)
+        }
+    }
+
+    /// The index of each pixel; `None` if a colour that was not counted is far from all others.
+    #[inline(never)] // its loop needs all registers
+    fn indices(&mut self, view: View<'_, BPP>) -> Option<Vec<u8>> {
+        let (palette, table) = (&self.palette, &mut self.table[..]);
+        let mut indices = vec![0; view.len()];
+        for (row, indices) in view.rows().zip(indices.chunks_exact_mut(view.width)) {
+            for (pixel, to) in row.iter().zip(indices) {
+                let index = &mut table[cell(pixel)];
+                if *index == NEW {
+                    let (nearest, distance) = nearest(palette, rgba(pixel));
+                    if distance > FAR {
+                        return None;
+                    }
+                    *index = nearest;
+                }
+                *to = *index as u8;
+            }
+        }
+        Some(indices)
+    }
+
+    /// Mean squared error of a channel, in a sample.
+    fn error(&self, view: View<'_, BPP>) -> f64 {
+        let (mut sum, mut count) = (0, 0);
+        view.sample(8).for_each(|pixel| {
+            let index = self.table[cell(pixel)];
+            let error = match self.palette.get(usize::from(index)) {
+                Some(color) => distance(rgba(pixel), *color),
+                None => nearest(&self.palette, rgba(pixel)).1,
+            };
+            sum += u64::from(error);
+            count += BPP;
+        });
+        sum as f64 / count as f64
+    }
+}
+
+/// Index of the colour that is most like this one, and how far it is.
+#[cold]
+fn nearest(palette: &[[u8; 4]], color: [u8; 4]) -> (u16, u32) {
+    let distances = palette.iter().map(|known| distance(color, *known));
+    let nearest = (0..).zip(distances).min_by_key(|(_, distance)| *distance);
+    nearest.unwrap_or_default()
+}
+
+/// Squared distance of two colours, premultiplied.
+#[inline]
+fn distance(a: [u8; 4], b: [u8; 4]) -> u32 {
+    let premultiplied = |[r, g, b, a]: [u8; 4]| match a {
+        255 => [r, g, b, a].map(i32::from),
+        _ => [r, g, b, 255].map(|channel| i32::from(channel) * i32::from(a) / 255),
+    };
+    let (a, b) = (premultiplied(a), premultiplied(b));
+    (0..4).map(|k| (a[k] - b[k]).pow(2).cast_unsigned()).sum()
 }
 
 /// The new index of each of these colours, which occur so many times, in a palette of at most `colors` (1 to 256), and

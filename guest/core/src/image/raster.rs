@@ -431,6 +431,16 @@ impl Window {
         height: u32::MAX,
     };
 
+    /// A window of `size` whose upper left corner is here, if it lies within a picture.
+    pub(crate) fn inside(picture: (u32, u32), (x, y): (i64, i64), (width, height): (u32, u32)) -> Option<Self> {
+        let axis = |start: i64, len: u32, side: u32| {
+            let start = u32::try_from(start).ok()?;
+            (start.checked_add(len)? <= side).then_some(start)
+        };
+        let (x, y) = (axis(x, width, picture.0)?, axis(y, height, picture.1)?);
+        Some(Self { x, y, width, height })
+    }
+
     /// What of it lies in a picture of this size, but at least one pixel, the nearest.
     pub(crate) fn within(self, (width, height): (u32, u32)) -> Self {
         let axis = |start: u32, len: u32, side: u32| {

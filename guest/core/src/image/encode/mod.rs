@@ -116,13 +116,28 @@ fn with_mode(raster: Raster, options: &ImageOptions) -> Raster {
     }
 }
 
-fn png(raster: Raster, options: &ImageOptions) -> Result<Vec<u8>, EncodeError> {
-    let colors = match (options.mode, options.colors) {
+/// How many colours the palettes of PNGs have with these options; 0 for true colour.
+fn png_palette(options: &ImageOptions) -> usize {
+    match (options.mode, options.colors) {
         // MapProxy makes a palette and expands it again; the true colours are nothing but better.
         (Some(Mode::Rgb | Mode::Rgba | Mode::L | Mode::I), None) => 0,
         (Some(Mode::P), None | Some(0)) => 256,
         _ => usize::from(options.png_colors()).min(256),
-    };
+    }
+}
+
+/// How many colours the palettes of pictures with these options have; `None` where pictures get no palette, or only
+/// some of them.
+pub(super) fn palette_size(options: &ImageOptions) -> Option<usize> {
+    let format = options.format.as_ref().unwrap_or(&ImageFormat::PNG);
+    match codec(format) {
+        Ok(Codec::Png) => Some(png_palette(options)).filter(|colors| *colors > 0),
+        _ => None,
+    }
+}
+
+fn png(raster: Raster, options: &ImageOptions) -> Result<Vec<u8>, EncodeError> {
+    let colors = png_palette(options);
     if colors == 0 {
         return png::encode(&with_mode(raster, options).into_true_color());
     }

@@ -59,6 +59,20 @@ fn few_colors_are_kept_exactly() {
 }
 
 #[test]
+fn a_dot_that_no_sample_has_keeps_its_color() {
+    for (x, y) in [(100, 100), (101, 100), (102, 100), (103, 100), (101, 101), (102, 103)] {
+        let mut picture = waves(256).into_rgb();
+        for pixel in picture.bytes_mut().chunks_exact_mut(3) {
+            pixel[0] /= 4;
+        }
+        let at = (y * 256 + x) * 3;
+        picture.bytes_mut()[at..at + 3].copy_from_slice(&[255, 0, 0]);
+        let got = quantize(&picture, 255).unwrap().pixel(x as u32, y as u32).unwrap();
+        assert!(got[0] > 200 && got[1] < 30 && got[2] < 30, "{x} {y}: {got:?}");
+    }
+}
+
+#[test]
 fn palettes_that_are_small_enough_stay() {
     let palette = vec![[1, 2, 3, 255], [4, 5, 6, 0], [7, 8, 9, 255]];
     let raster = Raster::new(
