@@ -3,7 +3,7 @@
 //! Guest path and host path are the same. Opening a directory for every instance would cost a system call each (and a
 //! `close`); cloning the opened set costs a reference count. But an open directory that was deleted stays empty for ever,
 //! so paths are compared with what was opened (one `stat` each, about 1 us) and opened anew where they differ. Requests
-//! that run at the same time share a comparison ([`TRUSTED_FOR`]).
+//! that the kernel hands over in one round of the event loop share a comparison ([`next_round`]).
 
 use std::fs::{self, File};
 use std::io::{self, Read as _};
@@ -22,9 +22,18 @@ use wasmtime_wasi::{FsPerms, ResourceTable, WasiCtx};
 
 use crate::instance::{LookedAt, open_beneath};
 
-/// How long a comparison holds while other requests are under way. A request that comes alone always compares, so that
-/// a client which sees an answer, replaces a directory and asks again never meets the old one.
-const TRUSTED_FOR: Duration = Duration::from_micros(300);
+/// Counts how often a thread of the runtime waited for something to happen.
+static ROUND: AtomicU64 = AtomicU64::new(0);
+
+/// Longest time a comparison holds within a round: a thread that always has something to do never waits.
+const TRUSTED_FOR: Duration = Duration::from_millis(5);
+
+/// To be called when a thread of the runtime wakes up. Requests that woke it were there before any of them is worked off,
+/// so what the first finds when it compares is right for the others too: a client which sees an answer, replaces a
+/// directory and asks again does so in another round, and never meets the old directory.
+pub(crate) fn next_round() {
+    ROUND.fetch_add(1, Ordering::Release);
+}
 
 /// One directory and what an instance may do in it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,15 +47,17 @@ pub(crate) struct Directory {
 pub(crate) struct Directories {
     wanted: Vec<Directory>,
     opened: RwLock<Opened>,
-    /// Counts the requests under way.
-    in_use: Arc<()>,
     since: Instant,
-    /// Nanoseconds from `since` to the last comparison.
-    compared: AtomicU64,
+    compared: Compared,
 }
 
-/// Held by a request that uses the directories.
-pub(crate) struct InUse(#[expect(dead_code, reason = "its count is what matters")] Arc<()>);
+/// When the last comparison was.
+#[derive(Default)]
+struct Compared {
+    round: AtomicU64,
+    /// Nanoseconds from the opening.
+    at: AtomicU64,
+}
 
 struct Opened {
     context: WasiFilesystemCtx,
@@ -65,18 +76,14 @@ impl Directories {
         Self {
             opened: RwLock::new(open_all(&wanted)),
             wanted,
-            in_use: Arc::default(),
             since: Instant::now(),
-            compared: AtomicU64::new(0),
+            compared: Compared::default(),
         }
     }
 
-    /// The file system of a fresh instance, with a token to keep for as long as it is used.
-    pub(crate) fn context(&self) -> (WasiFilesystemCtx, InUse) {
-        let in_use = InUse(Arc::clone(&self.in_use));
-        // One is ours, one that of the request that asks.
-        let is_alone = Arc::strong_count(&self.in_use) <= 2;
-        (self.context_at(self.since.elapsed(), is_alone), in_use)
+    /// The file system of a fresh instance.
+    pub(crate) fn context(&self) -> WasiFilesystemCtx {
+        self.context_at(ROUND.load(Ordering::Acquire), self.since.elapsed())
     }
 
     /// Files held open: one for each directory.
@@ -106,10 +113,10 @@ impl Directories {
         Ok(content)
     }
 
-    fn context_at(&self, now: Duration, is_alone: bool) -> WasiFilesystemCtx {
+    fn context_at(&self, round: u64, now: Duration) -> WasiFilesystemCtx {
         // A poisoned lock only means that another request failed while holding it; the value is replaced as a whole.
         let opened = self.opened.read().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if !is_alone && now < Duration::from_nanos(self.compared.load(Ordering::Acquire)) + TRUSTED_FOR {
+        if self.compared.holds(round, now) {
             return opened.context.clone();
         }
         let current = self
@@ -121,21 +128,30 @@ impl Directories {
                 Some(_) => self::identity(&directory.path) == *identity,
                 None => !directory.writable && !directory.path.exists(),
             });
-        // Told to others only now: one that came in between must not take what is being replaced.
-        let compared = || {
-            let nanoseconds = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
-            self.compared.store(nanoseconds, Ordering::Release);
-        };
+        // Told to others only at the end: one that came in between must not take what is being replaced.
         if current {
-            compared();
+            self.compared.set(round, now);
             return opened.context.clone();
         }
         drop(opened);
         let fresh = open_all(&self.wanted);
         let context = fresh.context.clone();
         *self.opened.write().unwrap_or_else(std::sync::PoisonError::into_inner) = fresh;
-        compared();
+        self.compared.set(round, now);
         context
+    }
+}
+
+impl Compared {
+    fn holds(&self, round: u64, now: Duration) -> bool {
+        let at = Duration::from_nanos(self.at.load(Ordering::Acquire));
+        at != Duration::ZERO && self.round.load(Ordering::Acquire) == round && now < at + TRUSTED_FOR
+    }
+
+    fn set(&self, round: u64, now: Duration) {
+        let nanoseconds = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX).max(1);
+        self.at.store(nanoseconds, Ordering::Release);
+        self.round.store(round, Ordering::Release);
     }
 }
 
@@ -233,6 +249,7 @@ mod tests {
         assert_eq!(identities(&directories), before, "opened once");
 
         fs::remove_dir_all(&root).unwrap();
+        next_round();
         directories.context();
         assert!(cache.is_dir());
         assert_eq!(identities(&directories), vec![identity(&cache)]);
@@ -240,23 +257,26 @@ mod tests {
     }
 
     #[test]
-    fn requests_that_overlap_share_a_comparison_for_a_moment() {
+    fn requests_of_one_round_share_a_comparison() {
         let path = std::env::temp_dir().join(format!("mapproxy-shared-{}", std::process::id()));
         let directories = Directories::open(vec![Directory {
             path: path.clone(),
             writable: true,
         }]);
-        let at = |milliseconds| TRUSTED_FOR * 2 + Duration::from_millis(milliseconds);
-        let check = |now, is_alone, expect: bool| {
+        let at = |microseconds| Duration::from_micros(microseconds);
+        let check = |round, now, expect: bool| {
             fs::remove_dir_all(&path).unwrap();
-            directories.context_at(now, is_alone);
-            assert_eq!(path.is_dir(), expect, "{now:?} {is_alone}");
-            directories.context_at(now, true);
+            directories.context_at(round, now);
+            assert_eq!(path.is_dir(), expect, "{round} {now:?}");
+            fs::create_dir_all(&path).unwrap();
         };
-        check(at(0), false, true);
-        check(at(0), false, false);
-        check(at(0), true, true);
-        check(at(1), false, true);
+        // Nothing was compared yet, whatever the round.
+        check(0, at(1), true);
+        check(0, at(2), false);
+        check(1, at(3), true);
+        check(1, at(4), false);
+        check(1, at(3) + TRUSTED_FOR, true);
+        check(2, at(4) + TRUSTED_FOR, true);
         fs::remove_dir_all(&path).unwrap();
     }
 
@@ -302,6 +322,7 @@ mod tests {
         assert_eq!(identities(&directories), vec![None]);
 
         fs::create_dir(&path).unwrap();
+        next_round();
         directories.context();
         assert_eq!(identities(&directories), vec![identity(&path)]);
         fs::remove_dir(&path).unwrap();

@@ -21,7 +21,6 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use crate::app::App;
 use crate::bindings::{configuration, seeding, tools};
-use crate::directories::InUse;
 use crate::guest_log::GuestStream;
 use crate::limits::MemoryLimit;
 use crate::outbound::{Gate, Outgoing};
@@ -56,8 +55,6 @@ pub(crate) struct State {
     http: WasiHttpCtx,
     outgoing: Outgoing,
     memory: MemoryLimit,
-    /// Lives as long as the instance.
-    in_use: Option<InUse>,
     /// The file that was looked at last.
     looked_at: Option<LookedAt>,
 }
@@ -322,11 +319,8 @@ impl Guests {
             .allow_tcp(false)
             .allow_udp(false);
         let mut wasi = wasi.build();
-        let (filesystem, in_use) = app.directories.context();
-        *wasi.filesystem() = filesystem;
-        let mut state = State::new(wasi, outgoing, self.max_memory);
-        state.in_use = Some(in_use);
-        let mut store = self.store(state);
+        *wasi.filesystem() = app.directories.context();
+        let mut store = self.store(State::new(wasi, outgoing, self.max_memory));
 
         let instance = self
             .pre
@@ -363,7 +357,6 @@ impl State {
             http: WasiHttpCtx::new(),
             outgoing,
             memory: MemoryLimit::new(max_memory),
-            in_use: None,
             looked_at: None,
         }
     }

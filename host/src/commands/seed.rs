@@ -19,6 +19,7 @@ use crate::app::{Loader, log_warnings};
 use crate::bindings::seeding::Options;
 use crate::cli::ComponentArgs;
 use crate::component;
+use crate::directories::next_round;
 use crate::engine::{self, EngineLimits};
 use crate::instance::Guests;
 use crate::outbound::{Outbound, OutboundLimits};
@@ -111,6 +112,7 @@ pub(crate) fn seed(args: &SeedArgs, component: &ComponentArgs) -> Result<ExitCod
 pub(super) fn runtime() -> Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
+        .on_thread_unpark(next_round)
         .build()
         .context("failed to start the runtime")
 }

@@ -18,6 +18,7 @@ use crate::admin;
 use crate::app::{LoadError, Loader, log_warnings};
 use crate::cli::{ComponentArgs, ServeArgs};
 use crate::component;
+use crate::directories::next_round;
 use crate::engine::{self, EngineLimits};
 use crate::instance::Guests;
 use crate::listen::{self, Endpoint, Listener, Opened, Sockets};
@@ -65,6 +66,7 @@ pub(crate) fn serve(args: &ServeArgs, component: &ComponentArgs) -> Result<ExitC
         tokio::runtime::Builder::new_multi_thread()
             .worker_threads(args.threads.unwrap_or(processors).max(1))
             .enable_all()
+            .on_thread_unpark(next_round)
             .build()
             .context("failed to start the runtime")
     } else {
@@ -107,6 +109,7 @@ fn end(runtime: Runtime, server: &Server, result: Result<(), LoadError>) -> Resu
 fn one_thread() -> Result<Runtime> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
+        .on_thread_unpark(next_round)
         .build()
         .context("failed to start the runtime")
 }
