@@ -189,6 +189,16 @@ impl CacheMapLayer {
     }
 }
 
+/// Whether a pixel or more of a map lies beyond the extent, which is in its system.
+fn sticks_out(query: &MapQuery, extent: BBox) -> bool {
+    let (own, (width, height)) = (query.bbox, query.size);
+    let (x, y) = (own.width() / f64::from(width), own.height() / f64::from(height));
+    extent.minx - own.minx >= x
+        || own.maxx - extent.maxx >= x
+        || extent.miny - own.miny >= y
+        || own.maxy - extent.maxy >= y
+}
+
 /// `mixed` tiles are asked for as PNG.
 fn advertised(format: &ImageFormat) -> ImageFormat {
     if *format == ImageFormat::MIXED {
@@ -217,11 +227,12 @@ impl MapLayer for CacheMapLayer {
         if let Some(extent) = self.extent.as_ref().filter(|_| !self.tiles_only) {
             // Compared in the extent's system, as in MapProxy: a box without an image there is the client's error.
             let wanted = query.srs.transform_bbox(&extent.srs, query.bbox)?;
-            if !extent.bbox.contains(&wanted) {
-                let extent = extent.bbox_in(&query.srs)?;
-                if !extent.contains(&query.bbox) {
-                    return self.limited(query, extent);
-                }
+            let is_inside = extent.bbox.contains(&wanted);
+            let extent = extent.bbox_in(&query.srs)?;
+            // In Mercator the poles are drawn in to its edge, so a box that reaches beyond seems to be inside; MapProxy
+            // leaves the ground there black.
+            if !extent.contains(&query.bbox) && (!is_inside || sticks_out(query, extent)) {
+                return self.limited(query, extent);
             }
         }
         self.map(query)

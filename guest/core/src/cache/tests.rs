@@ -699,11 +699,14 @@ fn maps_are_made_of_the_tiles_they_show() {
     let raster = map.into_raster().unwrap();
     assert_eq!(raster.size(), (100, 100));
     assert_eq!(raster.pixel(50, 50), Some(RED));
-    // in degrees, with what lies beyond the grid left white
-    let query = map_query([-180.0, -90.0, 180.0, 90.0], (360, 180), "EPSG:4326");
-    let raster = world.layer().get_map(&query).unwrap().unwrap().into_raster().unwrap();
-    assert_eq!(raster.pixel(180, 90), Some(RED));
-    assert_ne!(raster.pixel(180, 1), Some(RED));
+    // in degrees, with nothing beyond the grid, in whichever name the degrees have
+    for srs in ["EPSG:4326", "CRS:84", "EPSG:4258"] {
+        let query = map_query([-180.0, -90.0, 180.0, 90.0], (360, 180), srs);
+        let raster = world.layer().get_map(&query).unwrap().unwrap().into_raster().unwrap();
+        assert_eq!(raster.pixel(180, 90), Some(RED), "{srs}");
+        let beyond = [1, 178].map(|y| raster.pixel(180, y).unwrap()[3]);
+        assert_eq!(beyond, [0, 0], "{srs}");
+    }
 }
 
 #[test]
