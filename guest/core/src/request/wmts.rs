@@ -116,7 +116,8 @@ impl GetTile {
             tile_matrix: text(params, "tilematrix"),
             tile_col: number(params, "tilecol")?,
             tile_row: number(params, "tilerow")?,
-            format: Some(text(params, "format")),
+            // An empty one is any, as in MapProxy.
+            format: Some(text(params, "format")).filter(|format| !format.is_empty()),
             dimensions: params
                 .iter()
                 .filter(|(name, _)| is_dimension(name))
@@ -425,6 +426,11 @@ mod tests {
         let expect = tile(["osm", "g", "01"], -2, 3, Some("image/png"), &[]);
         let parse = |query: &str| WmtsRequest::from_params(&QueryParams::parse(query));
         assert_eq!(parse(query), Ok(WmtsRequest::GetTile(expect.clone())));
+        let any_format = tile(["osm", "g", "01"], -2, 3, None, &[]);
+        assert_eq!(
+            parse(&query.replace("image/png", "")),
+            Ok(WmtsRequest::GetTile(any_format))
+        );
 
         let info =
             query.replace("GetTile", "getfeatureinfo") + "&infoformat=text/plain&i=5&j=6&feature_count=2&TIME=now";
