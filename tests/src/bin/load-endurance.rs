@@ -1,9 +1,12 @@
-//! Minutes of everything at once (tiles, tiles that nobody has seen, maps, capabilities, nonsense) from 64 clients, with
-//! what it took and what it left behind; too long for a test: `make endurance`.
+//! Minutes of everything at once (tiles, tiles that nobody has seen, maps, capabilities, nonsense) from 64 clients, half
+//! of them through FastCGI, with what it took and what it left behind; too long for a test: `make endurance`. It is also
+//! what the profile of `make profile` is recorded from.
 //!
 //! `load-endurance MINUTES`
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -16,6 +19,7 @@ use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::header::HOST;
 use hyper_util::rt::TokioIo;
 use mapproxy_tests::endurance::{Random, say};
+use mapproxy_tests::fastcgi;
 use mapproxy_tests::server::Server;
 use mapproxy_tests::site::Site;
 use tokio::net::TcpStream;
@@ -93,14 +97,21 @@ struct Record {
 async fn main() -> Result<()> {
     let minutes: f64 = std::env::args().nth(1).map_or(Ok(10.0), |text| text.parse())?;
     let site = Site::new(CONFIGURATION)?;
-    let server = site.server()?.args("--access-log off").start().await?;
+    let socket = fastcgi::socket(site.folder());
+    let fastcgi = format!("--access-log off --fastcgi unix:{}", socket.display());
+    let mut server = site.server()?.args(&fastcgi).start().await?;
     let before = descriptors(&server)?;
     let record = Arc::new(Mutex::new(Record::default()));
     let stop = Arc::new(AtomicBool::new(false));
     let clients: Vec<_> = (0..CLIENTS)
         .map(|number| {
+            let place = if number % 2 == 0 {
+                Place::Http(server.address())
+            } else {
+                Place::FastCgi(socket.clone())
+            };
             tokio::spawn(client(
-                server.address(),
+                place,
                 Random::new(number + 1),
                 Arc::clone(&record),
                 Arc::clone(&stop),
@@ -157,6 +168,9 @@ async fn main() -> Result<()> {
         last >> 10,
         descriptors(&server)?
     ))?;
+    server.terminate()?;
+    let ended = server.wait().await?;
+    ensure!(ended.success(), "the server ended with {ended}");
     ensure!(locks == 0, "locks are left");
     ensure!(
         record.wrong.is_empty(),
@@ -167,16 +181,62 @@ async fn main() -> Result<()> {
     Ok(())
 }
 
-async fn client(
-    address: std::net::SocketAddr,
-    mut random: Random,
-    record: Arc<Mutex<Record>>,
-    stop: Arc<AtomicBool>,
-) -> Result<()> {
-    let mut connection = connect(address).await?;
+/// Where a client asks.
+enum Place {
+    Http(SocketAddr),
+    FastCgi(PathBuf),
+}
+
+enum Connection {
+    Http(SendRequest<Empty<Bytes>>),
+    FastCgi(fastcgi::Connection),
+}
+
+impl Place {
+    async fn connect(&self) -> Result<Connection> {
+        match self {
+            Self::Http(address) => {
+                let stream = TcpStream::connect(address).await?;
+                let (sender, connection) = handshake(TokioIo::new(stream)).await?;
+                tokio::spawn(connection);
+                Ok(Connection::Http(sender))
+            }
+            Self::FastCgi(socket) => Ok(Connection::FastCgi(fastcgi::Connection::open(socket).await?)),
+        }
+    }
+}
+
+impl Connection {
+    /// Status and body.
+    async fn ask(&mut self, path: &str) -> Result<(u16, Bytes)> {
+        match self {
+            Self::Http(sender) => {
+                let request = Request::get(path).header(HOST, "localhost").body(Empty::new())?;
+                let answer = sender.send_request(request).await?;
+                let status = answer.status().as_u16();
+                Ok((status, answer.into_body().collect().await?.to_bytes()))
+            }
+            Self::FastCgi(connection) => {
+                let answer = connection.ask(&fastcgi::variables(path), &[]).await?;
+                Ok((answer.status().as_u16(), answer.into_body()))
+            }
+        }
+    }
+
+    /// Whether it can be asked something more.
+    async fn is_ready(&mut self) -> bool {
+        match self {
+            Self::Http(sender) => sender.ready().await.is_ok(),
+            Self::FastCgi(_) => true,
+        }
+    }
+}
+
+async fn client(place: Place, mut random: Random, record: Arc<Mutex<Record>>, stop: Arc<AtomicBool>) -> Result<()> {
+    let mut connection = place.connect().await?;
     while !stop.load(Ordering::Relaxed) {
-        if connection.ready().await.is_err() {
-            connection = connect(address).await?;
+        if !connection.is_ready().await {
+            connection = place.connect().await?;
         }
         let mut dice = random.below(100);
         let kind = KINDS.iter().find(|(_, share)| {
@@ -186,16 +246,8 @@ async fn client(
         });
         let kind = kind.map_or("tile", |(kind, _)| kind);
         let path = path(kind, &mut random);
-        let request = Request::get(&path)
-            .header(HOST, address.to_string())
-            .body(Empty::new())?;
         let began = Instant::now();
-        let answer = async {
-            let answer = connection.send_request(request).await?;
-            let status = answer.status().as_u16();
-            Ok::<_, hyper::Error>((status, answer.into_body().collect().await?.to_bytes()))
-        };
-        let outcome = answer.await;
+        let outcome = connection.ask(&path).await;
         let took = began.elapsed().as_secs_f32();
         let mut record = lock(&record);
         record.times.entry(kind).or_default().push(took);
@@ -206,17 +258,10 @@ async fn client(
                 "{path}: {status} {}",
                 String::from_utf8_lossy(&body[..body.len().min(300)])
             )),
-            Err(error) => record.wrong.push(format!("{path}: {error}")),
+            Err(error) => record.wrong.push(format!("{path}: {error:#}")),
         }
     }
     Ok(())
-}
-
-async fn connect(address: std::net::SocketAddr) -> Result<SendRequest<Empty<Bytes>>> {
-    let stream = TcpStream::connect(address).await?;
-    let (sender, connection) = handshake(TokioIo::new(stream)).await?;
-    tokio::spawn(connection);
-    Ok(sender)
 }
 
 fn is_exception(body: &Bytes) -> bool {
