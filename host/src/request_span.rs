@@ -46,14 +46,15 @@ impl RequestSpan {
         })
     }
 
-    /// Runs `future` as a part of this request.
-    pub(crate) async fn scope<F: Future>(self: Arc<Self>, future: F) -> F::Output {
-        if enabled!(Level::DEBUG) {
-            let span = self.span().clone();
-            CURRENT.scope(self, future.instrument(span)).await
+    /// Runs `future` as a part of this request. (Not `async` itself, which would hold the future once more for each way
+    /// to await it: futures of requests are moved about, and their size is a matter of microseconds.)
+    pub(crate) fn scope<F: Future>(self: Arc<Self>, future: F) -> impl Future<Output = F::Output> {
+        let span = if enabled!(Level::DEBUG) {
+            self.span().clone()
         } else {
-            CURRENT.scope(self, future).await
-        }
+            Span::none()
+        };
+        CURRENT.scope(self, future.instrument(span))
     }
 
     /// The end of the request, a line at level debug.

@@ -27,9 +27,13 @@ pub(super) struct Running {
 }
 
 impl Running {
-    pub(super) fn new(guest: impl Future<Output = Result<Option<LookedAt>, Failure>> + Send + 'static) -> Self {
+    /// `guest` makes the guest's future, which is thus never a part of that of the request.
+    pub(super) fn new<F>(guest: impl FnOnce() -> F) -> Self
+    where
+        F: Future<Output = Result<Option<LookedAt>, Failure>> + Send + 'static,
+    {
         Self {
-            guest: Some(Box::pin(guest)),
+            guest: Some(Box::pin(guest())),
             looked_at: None,
         }
     }

@@ -127,7 +127,8 @@ impl Server {
             }
             let mut request = spare;
             sendfile::refuse(request.headers_mut());
-            (response, running) = self.ask(&app, request, deadline, stop, span).await?;
+            // Rare, so the place for a second instance is not in every request.
+            (response, running) = Box::pin(self.ask(&app, request, deadline, stop, span)).await?;
             if sendfile::take(&mut response).is_some() {
                 in_span(|| error!(path = %path.display(), "the instance named a file that is not its to send"));
                 return Err(Refusal::NoAnswer);
@@ -150,9 +151,10 @@ impl Server {
             .map_err(|_elapsed| Refusal::Busy)??;
 
         let (respond, mut answered) = oneshot::channel();
-        let guest = self.guest(Arc::clone(app), request, respond, deadline, permit, stop);
-        let guest = Arc::clone(span).scope(guest);
-        let mut running = Running::new(guest);
+        let mut running = Running::new(|| {
+            let guest = self.guest(Arc::clone(app), request, respond, deadline, permit, stop);
+            Arc::clone(span).scope(guest)
+        });
         let (ended, answer) = std::future::poll_fn(|context| {
             let ended = running.poll(context);
             // Once the guest has ended, its side of the channel is gone, so this is not pending for ever.
