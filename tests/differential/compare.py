@@ -75,7 +75,8 @@ def pictures(theirs, ours):
     # where few pixels are, one says little
     if min(theirs.size) < 3:
         return found
-    opaque = [picture.convert('RGBA').getextrema()[3][0] == 255 for picture in (theirs, ours)]
+    # MapProxy's palettes have an alpha of 254 where everything is opaque
+    opaque = [picture.convert('RGBA').getextrema()[3][0] >= 250 for picture in (theirs, ours)]
     if opaque[0] != opaque[1]:
         found.append(('opacity', f'{theirs.mode} {opaque[0]} / {ours.mode} {opaque[1]}'))
     a, b = (numpy.asarray(picture.convert('RGBA'), dtype=numpy.int16) for picture in (theirs, ours))

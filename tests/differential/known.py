@@ -25,6 +25,7 @@ MESSAGE = 'messages in pictures are in other words'
 COLOUR = 'a colour that is none is refused, also where nothing would have it'
 OPERATION = 'what a WMTS request lacks, or an operation that there is not, has its code and status'
 VERSION = 'a version that is no version is one that was not said'
+LINKS = 'links in capabilities point to the service, whatever stood before it in the address'
 
 
 def reason(kind, target, aspect, detail, theirs, ours):
@@ -54,8 +55,11 @@ def reason(kind, target, aspect, detail, theirs, ours):
         return BACKGROUND
     if kind.startswith('spoiled') and len({name for name, _ in params}) < len(params):
         return DOUBLED
-    if kind.startswith('spoiled') and theirs[0] == 200 and ours[0] == 404:
+    if kind.startswith('spoiled') and theirs[0] in (200, 400) and ours[0] == 404:
         return WHOLE
+    if kind.startswith('spoiled') and aspect == 'document' and re.fullmatch(
+            r'(-\s+Title .* \| \+\s+Title .* \| )?(- +Get href=\S+/\S+ \| \+ +Get href=\S+( \| )?)+', detail):
+        return LINKS
     if aspect == 'type' and re.match('(gif|png|jpeg) / image/', detail):
         return WMS_100
     if kind.startswith('spoiled') and any(

@@ -67,9 +67,10 @@ fn path(kind: &str, random: &mut Random) -> String {
             let side = 2_000_000.0 + random.fraction() * 16_000_000.0;
             let (west, south) = (-20e6 + random.fraction() * 20e6, -20e6 + random.fraction() * 20e6);
             let format = ["png", "jpeg"][random.below(2) as usize];
+            let layer = ["map", "map", "map", "direct"][random.below(4) as usize];
             let (srs, scale) = [("EPSG:3857", 1.0), ("EPSG:4326", 250_000.0)][random.below(2) as usize];
             format!(
-                "/service?SERVICE=WMS&VERSION=1.1.1&REQUEST=GetMap&LAYERS=map&STYLES=&SRS={srs}&FORMAT=image/{format}\
+                "/service?SERVICE=WMS&VERSION=1.1.1&REQUEST=GetMap&LAYERS={layer}&STYLES=&SRS={srs}&FORMAT=image/{format}\
                  &WIDTH=512&HEIGHT=512&BBOX={},{},{},{}",
                 west / scale,
                 south / scale,
