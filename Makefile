@@ -47,13 +47,36 @@ test-cargo:
 	awk '/^test result:/ { passed += $$4; failed += $$6 } END { printf "%d passed, %d failed\n", passed, failed }' $(target)/test.log; \
 	exit $${failed:-0}
 
-release: demo target ## leave target/release/mapproxy (with the component inside) and mapproxy.wasm beside it
+# The host is compiled for what it does most, by a profile that was recorded while it served (`make profile`): a third
+# less of its time for a tile. Names of functions depend on `--target`, so both are built with it.
+triple := $(shell rustc --print host-tuple 2> /dev/null)
+profiled = $(target)/$(triple)/release/mapproxy
+profile = $(target)/host.profdata
+
+release: demo target $(profile) ## leave target/release/mapproxy (with the component inside) and mapproxy.wasm beside it
 	cargo build -p mapproxy-guest --profile component --target wasm32-wasip2
-	cargo build -p mapproxy-host --release
+	RUSTFLAGS=-Cprofile-use=$(abspath $(profile)) cargo build -p mapproxy-host --release --target $(triple)
+	mkdir -p $(target)/release
 	cp $(component) $(target)/release/mapproxy.wasm
+	cp $(profiled) $(target)/release/mapproxy
 	$(target)/release/mapproxy embed --component $(target)/release/mapproxy.wasm --output $(target)/release/mapproxy.new
 	mv $(target)/release/mapproxy.new $(target)/release/mapproxy
 	@ls -l $(target)/release/mapproxy $(target)/release/mapproxy.wasm
+
+$(profile): host/profile.gz
+	@mkdir -p $(target)
+	gzip -dc host/profile.gz > $@.new && mv $@.new $@
+
+profile: component data ## record host/profile.gz anew, after larger changes of the host or of its dependencies
+	rustup component add llvm-tools
+	cargo build --bins --tests
+	RUSTFLAGS=-Cprofile-generate cargo build -p mapproxy-host --release --target $(triple) --target-dir $(target)/profiling
+	rm -rf $(target)/profiling/raw
+	LLVM_PROFILE_FILE=$(abspath $(target))/profiling/raw/%p.profraw MAPPROXY_BIN=$(abspath $(target))/profiling/$(triple)/release/mapproxy \
+		MAPPROXY_COMPONENT=$(abspath $(component)) $(target)/debug/load-endurance 1
+	$$(rustc --print sysroot)/lib/rustlib/$(triple)/bin/llvm-profdata merge --sparse -o $(target)/profiling/host.profdata $(target)/profiling/raw
+	gzip -9nc $(target)/profiling/host.profdata > host/profile.gz.new && mv host/profile.gz.new host/profile.gz
+	@ls -l host/profile.gz
 
 dist: release ## pack a tarball and a Debian package into target/dist
 	packaging/dist.sh $(target)/release/mapproxy $(target)/release/mapproxy.wasm $(target)/dist
@@ -170,4 +193,4 @@ clean: ## remove built files and fetched data
 	cargo clean
 	rm -rf $(demo)/dist $(demo)/node_modules tests/node_modules tests/data tests/clients/node_modules tests/clients/python var
 
-.PHONY: help run test test-nextest test-cargo test-clients release dist test-deb lint fuzz differential endurance bench test-hosts screenshots component demo data tools clients oracle target hostile clean
+.PHONY: help run test test-nextest test-cargo test-clients release profile dist test-deb lint fuzz differential endurance bench test-hosts screenshots component demo data tools clients oracle target hostile clean

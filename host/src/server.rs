@@ -158,6 +158,9 @@ pub(crate) async fn serve(
                     }
                     drop(permit);
                 });
+                // Of connections that come all at once, each worker that shares the socket gets some: this one has its
+                // first request answered before it takes another.
+                tokio::task::yield_now().await;
             }
             Err(error) => {
                 warn!(%error, "failed to accept a connection");

@@ -25,6 +25,7 @@ MESSAGE = 'messages in pictures are in other words'
 COLOUR = 'a colour that is none is refused, also where nothing would have it'
 OPERATION = 'what a WMTS request lacks, or an operation that there is not, has its code and status'
 VERSION = 'a version that is no version is one that was not said'
+SCALES = 'scale denominators below 1 are what they are, MapProxy has them ten thousand million times as large'
 LINKS = 'links in capabilities point to the service, whatever stood before it in the address'
 
 
@@ -48,6 +49,9 @@ def reason(kind, target, aspect, detail, theirs, ours):
         return TITLE
     if aspect == 'picture format' and detail == 'JPEG / PNG':
         return SOURCE_FORMAT
+    if aspect == 'document' and 'capabilities' in kind and all(
+            re.fullmatch(r'- +ScaleDenominator +\S+e\+09|\+ +ScaleDenominator +0\.\d+', part) for part in detail.split(' | ')):
+        return SCALES
     if aspect == 'document' and 'capabilities' in kind and all(
             re.search('BoundingBox|Corner|Latitude|ScaleHint', part) for part in detail.split(' | ')):
         return EXTENT

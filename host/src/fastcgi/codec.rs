@@ -11,6 +11,8 @@ const VERSION: u8 = 1;
 const HEADER_LEN: usize = 8;
 /// Largest content of a record we send: a multiple of eight needs no padding.
 const MAX_CONTENT: usize = 65528;
+/// Room for what is received at once.
+const READ_SIZE: usize = 4 << 10;
 const PADDING: [u8; 8] = [0; 8];
 
 const BEGIN_REQUEST: u8 = 1;
@@ -133,9 +135,10 @@ impl Decoder {
         }
     }
 
-    /// Bytes that were received belong at its end. It never holds much more than one record once [`Self::next`] has
-    /// returned `None`.
+    /// Bytes that were received belong at its end, where there is room for a usual request: it comes with one system
+    /// call then. It never holds much more than one record once [`Self::next`] has returned `None`.
     pub(crate) fn buffer(&mut self) -> &mut BytesMut {
+        self.buffer.reserve(READ_SIZE);
         &mut self.buffer
     }
 
