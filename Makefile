@@ -51,11 +51,12 @@ test-cargo:
 # less of its time for a tile. Names of functions depend on `--target`, so both are built with it.
 triple := $(shell rustc --print host-tuple 2> /dev/null)
 profiled = $(target)/$(triple)/release/mapproxy
-profile = $(target)/host.profdata
+# by name, since cargo does not see what is in it
+profile = $(target)/host-$(firstword $(shell cksum host/profile.gz)).profdata
 
 release: demo target $(profile) ## leave target/release/mapproxy (with the component inside) and mapproxy.wasm beside it
 	cargo build -p mapproxy-guest --profile component --target wasm32-wasip2
-	RUSTFLAGS=-Cprofile-use=$(abspath $(profile)) cargo build -p mapproxy-host --release --target $(triple)
+	RUSTFLAGS="-Cprofile-use=$(abspath $(profile)) -Cllvm-args=-no-pgo-warn-mismatch" cargo build -p mapproxy-host --release --target $(triple)
 	mkdir -p $(target)/release
 	cp $(component) $(target)/release/mapproxy.wasm
 	cp $(profiled) $(target)/release/mapproxy
@@ -67,13 +68,17 @@ $(profile): host/profile.gz
 	@mkdir -p $(target)
 	gzip -dc host/profile.gz > $@.new && mv $@.new $@
 
+# the first time it compiles the component, which is nothing to compile the host for
+profiled_load = LLVM_PROFILE_FILE=$(abspath $(target))/profiling/raw/%p.profraw MAPPROXY_COMPONENT=$(abspath $(component)) \
+	MAPPROXY_BIN=$(abspath $(target))/profiling/$(triple)/release/mapproxy $(target)/debug/load-endurance
+
 profile: component data ## record host/profile.gz anew, after larger changes of the host or of its dependencies
 	rustup component add llvm-tools
 	cargo build --bins --tests
 	RUSTFLAGS=-Cprofile-generate cargo build -p mapproxy-host --release --target $(triple) --target-dir $(target)/profiling
+	$(profiled_load) 0
 	rm -rf $(target)/profiling/raw
-	LLVM_PROFILE_FILE=$(abspath $(target))/profiling/raw/%p.profraw MAPPROXY_BIN=$(abspath $(target))/profiling/$(triple)/release/mapproxy \
-		MAPPROXY_COMPONENT=$(abspath $(component)) $(target)/debug/load-endurance 1
+	$(profiled_load) 1
 	$$(rustc --print sysroot)/lib/rustlib/$(triple)/bin/llvm-profdata merge --sparse -o $(target)/profiling/host.profdata $(target)/profiling/raw
 	gzip -9nc $(target)/profiling/host.profdata > host/profile.gz.new && mv host/profile.gz.new host/profile.gz
 	@ls -l host/profile.gz
