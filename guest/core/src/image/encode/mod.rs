@@ -1,7 +1,6 @@
 //! Pixels to encoded bytes, in the format and with the number of colours the options name (section 15; MapProxy's
 //! `img_to_buf`).
 
-mod deflate;
 mod gif;
 mod jpeg;
 mod png;
