@@ -68,7 +68,7 @@ $(profile): host/profile.gz
 	@mkdir -p $(target)
 	gzip -dc host/profile.gz > $@.new && mv $@.new $@
 
-# the first time it compiles the component, which is nothing to compile the host for
+# The first time it compiles the component, which is nothing to compile the host for. Stored tiles count most.
 profiled_load = LLVM_PROFILE_FILE=$(abspath $(target))/profiling/raw/%p.profraw MAPPROXY_COMPONENT=$(abspath $(component)) \
 	MAPPROXY_BIN=$(abspath $(target))/profiling/$(triple)/release/mapproxy $(target)/debug/load-endurance
 
@@ -77,9 +77,12 @@ profile: component data ## record host/profile.gz anew, after larger changes of 
 	cargo build --bins --tests
 	RUSTFLAGS=-Cprofile-generate cargo build -p mapproxy-host --release --target $(triple) --target-dir $(target)/profiling
 	$(profiled_load) 0
-	rm -rf $(target)/profiling/raw
+	rm -rf $(target)/profiling/raw $(target)/profiling/mixed
 	$(profiled_load) 1
-	$$(rustc --print sysroot)/lib/rustlib/$(triple)/bin/llvm-profdata merge --sparse -o $(target)/profiling/host.profdata $(target)/profiling/raw
+	mv $(target)/profiling/raw $(target)/profiling/mixed
+	$(profiled_load) 1 tile
+	$$(rustc --print sysroot)/lib/rustlib/$(triple)/bin/llvm-profdata merge --sparse -o $(target)/profiling/host.profdata \
+		$(target)/profiling/mixed --weighted-input=20,$(target)/profiling/raw
 	gzip -9nc $(target)/profiling/host.profdata > host/profile.gz.new && mv host/profile.gz.new host/profile.gz
 	@ls -l host/profile.gz
 

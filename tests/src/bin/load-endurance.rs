@@ -2,7 +2,7 @@
 //! of them through FastCGI, with what it took and what it left behind; too long for a test: `make endurance`. It is also
 //! what the profile of `make profile` is recorded from.
 //!
-//! `load-endurance MINUTES`
+//! `load-endurance MINUTES [KIND]`, of one kind alone: tile, map, miss, capabilities, nonsense
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -97,6 +97,11 @@ struct Record {
 #[tokio::main]
 async fn main() -> Result<()> {
     let minutes: f64 = std::env::args().nth(1).map_or(Ok(10.0), |text| text.parse())?;
+    let only = std::env::args().nth(2);
+    let only = KINDS
+        .iter()
+        .map(|(kind, _)| *kind)
+        .find(|kind| Some(*kind) == only.as_deref());
     let site = Site::new(CONFIGURATION)?;
     let socket = fastcgi::socket(site.folder());
     let fastcgi = format!("--access-log off --fastcgi unix:{}", socket.display());
@@ -113,6 +118,7 @@ async fn main() -> Result<()> {
             };
             tokio::spawn(client(
                 place,
+                only,
                 Random::new(number + 1),
                 Arc::clone(&record),
                 Arc::clone(&stop),
@@ -233,7 +239,13 @@ impl Connection {
     }
 }
 
-async fn client(place: Place, mut random: Random, record: Arc<Mutex<Record>>, stop: Arc<AtomicBool>) -> Result<()> {
+async fn client(
+    place: Place,
+    only: Option<&'static str>,
+    mut random: Random,
+    record: Arc<Mutex<Record>>,
+    stop: Arc<AtomicBool>,
+) -> Result<()> {
     let mut connection = place.connect().await?;
     while !stop.load(Ordering::Relaxed) {
         if !connection.is_ready().await {
@@ -245,7 +257,7 @@ async fn client(place: Place, mut random: Random, record: Arc<Mutex<Record>>, st
             dice = dice.saturating_sub(*share);
             found
         });
-        let kind = kind.map_or("tile", |(kind, _)| kind);
+        let kind = only.unwrap_or(kind.map_or("tile", |(kind, _)| kind));
         let path = path(kind, &mut random);
         let began = Instant::now();
         let outcome = connection.ask(&path).await;

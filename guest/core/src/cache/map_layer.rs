@@ -8,7 +8,7 @@ use crate::grid::AffectedTiles;
 use crate::image::{ImageFormat, ImageOptions, MapImage, MapImageError, TileMosaic, place_in_image, position_in_image};
 use crate::layer::{FeatureInfo, LayerError, MapLayer, Place, Plan, warp_tiles};
 use crate::query::{InfoQuery, LegendQuery, MapQuery};
-use crate::srs::BBox;
+use crate::srs::{BBox, separable};
 
 use super::{Tile, TileManager};
 
@@ -228,10 +228,12 @@ impl MapLayer for CacheMapLayer {
             // Compared in the extent's system, as in MapProxy: a box without an image there is the client's error.
             let wanted = query.srs.transform_bbox(&extent.srs, query.bbox)?;
             let is_inside = extent.bbox.contains(&wanted);
+            // Where a box stays a box, its edge is exactly known.
+            let has_edge = separable(&query.srs, &extent.srs).is_some();
             let extent = extent.bbox_in(&query.srs)?;
             // In Mercator the poles are drawn in to its edge, so a box that reaches beyond seems to be inside; MapProxy
             // leaves the ground there black.
-            if !extent.contains(&query.bbox) && (!is_inside || sticks_out(query, extent)) {
+            if !extent.contains(&query.bbox) && (!is_inside || has_edge && sticks_out(query, extent)) {
                 return self.limited(query, extent);
             }
         }
