@@ -11,7 +11,7 @@ CHARSET = 'XML says its encoding in the content type too'
 LOCATOR = 'OWS exceptions name the parameter'
 TITLE = 'without a title of its own a service is called by its own name, not `MapProxy WMS` or nothing'
 SOURCE_FORMAT = 'tiles have the format of their cache; MapProxy keeps what a tile source sends under the name of another'
-BACKGROUND = 'outside of the tiles an opaque, reprojected map has its background colour, not black'
+BACKGROUND = 'outside of the tiles an opaque, reprojected map has its background colour, not black, and nothing next to it is stretched'
 DOUBLED = 'of a parameter that is there twice, the first value counts'
 WHOLE = 'an address is matched as a whole, MapProxy looks at its beginning or end'
 WMS_100 = 'pictures of errors have a media type in WMS 1.0.0 too'
@@ -72,7 +72,7 @@ def reason(kind, target, aspect, detail, theirs, ours):
     if b'missing parameters [&#39;version' in ours[2] or aspect == 'document' and re.fullmatch(
             r'-ServiceExceptionReport version=(\S+) \| \+ServiceExceptionReport version=(\S+)', detail):
         return STATE
-    if aspect == 'type' and detail.endswith(' / image/png') and any(name == 'wmtver' for name, _ in params):
+    if aspect == 'type' and re.search('/ (image/png|application/vnd.ogc.(se|wms)_xml)$', detail) and 'wmtver' in dict(params):
         return STATE
     if aspect == 'document' and re.fullmatch(r'\+\s+Abstract  .*', detail):
         return TITLE
@@ -86,8 +86,10 @@ def reason(kind, target, aspect, detail, theirs, ours):
         return MESSAGE
     if aspect in ('status', 'type') and b'invalid bgcolor' in ours[2]:
         return COLOUR
-    if aspect in ('pixels', 'opacity') and beyond_the_poles(dict(params)):
+    if aspect in ('pixels', 'opacity') and farthest_latitude(dict(params)) > 90:
         return POLES
+    if aspect in ('pixels', 'opacity') and farthest_latitude(dict(params)) > 85.06:
+        return BACKGROUND
     return None
 
 
@@ -98,12 +100,12 @@ def is_message(body):
     return most > 0.9 * picture.width * picture.height
 
 
-def beyond_the_poles(params):
-    """Whether the box is in degrees and reaches further than the world."""
+def farthest_latitude(params):
+    """Of a box in degrees the largest latitude, north or south; 0 for any other."""
     code = params.get('srs', params.get('crs', ''))
     first = params.get('version') == '1.3.0' and code != 'CRS:84'
     try:
         latitudes = [float(number) for number in params['bbox'].split(',')][0 if first else 1::2]
     except (KeyError, ValueError):
-        return False
-    return code in ('EPSG:4326', 'EPSG:4258', 'CRS:84') and max(map(abs, latitudes)) > 90
+        return 0
+    return max(map(abs, latitudes)) if code in ('EPSG:4326', 'EPSG:4258', 'CRS:84') else 0
