@@ -228,13 +228,13 @@ impl MapLayer for CacheMapLayer {
             // Compared in the extent's system, as in MapProxy: a box without an image there is the client's error.
             let wanted = query.srs.transform_bbox(&extent.srs, query.bbox)?;
             let is_inside = extent.bbox.contains(&wanted);
-            // Where a box stays a box, its edge is exactly known.
-            let has_edge = separable(&query.srs, &extent.srs).is_some();
-            let extent = extent.bbox_in(&query.srs)?;
             // In Mercator the poles are drawn in to its edge, so a box that reaches beyond seems to be inside; MapProxy
-            // leaves the ground there black.
-            if !extent.contains(&query.bbox) && (!is_inside || has_edge && sticks_out(query, extent)) {
-                return self.limited(query, extent);
+            // leaves the ground there black. Only where a box stays a box is that edge exactly known.
+            if !is_inside || separable(&query.srs, &extent.srs).is_some() {
+                let extent = extent.bbox_in(&query.srs)?;
+                if !extent.contains(&query.bbox) && (!is_inside || sticks_out(query, extent)) {
+                    return self.limited(query, extent);
+                }
             }
         }
         self.map(query)
