@@ -88,7 +88,7 @@ def reason(kind, target, aspect, detail, theirs, ours):
         return COLOUR
     if aspect in ('pixels', 'opacity') and farthest_latitude(dict(params)) > 90:
         return POLES
-    if aspect in ('pixels', 'opacity') and farthest_latitude(dict(params)) > 85.06:
+    if aspect in ('pixels', 'opacity') and farthest_latitude(dict(params)) > 85.06 and has_black_edge(theirs[2]):
         return BACKGROUND
     return None
 
@@ -98,6 +98,14 @@ def is_message(body):
     picture = Image.open(io.BytesIO(body)).convert('RGB')
     most = max(count for count, _ in picture.getcolors(picture.width * picture.height))
     return most > 0.9 * picture.width * picture.height
+
+
+def has_black_edge(body):
+    """Whether the uppermost or the lowest row of a picture is black."""
+    picture = Image.open(io.BytesIO(body)).convert('RGB')
+    width, height = picture.size
+    rows = [picture.crop((0, y, width, y + 1)) for y in (0, height - 1)]
+    return any(max(highest for _, highest in row.getextrema()) < 16 for row in rows)
 
 
 def farthest_latitude(params):
