@@ -1,7 +1,8 @@
 //! Removes the tiles of a whole level of a file cache by walking its directory (behaviour section 19).
 //!
 //! Only what is certainly a tile of that level is touched: a file (or link) whose path is the one this cache gives to
-//! some tile. Directories are entered only if they can lie on the way to a tile and are no links. Work is bounded: after
+//! some tile, or the temporary file of such a tile that was left behind (`Files::write_atomic`) when its writer was killed.
+//! Directories are entered only if they can lie on the way to a tile and are no links. Work is bounded: after
 //! so many files the walk stops and says where to go on.
 
 use crate::config::model::DirectoryLayout;
@@ -15,6 +16,8 @@ use super::path::tile_path;
 pub struct Sweep<'a> {
     /// tiles older than this (seconds since 1970); `None`: all
     pub before: Option<f64>,
+    /// unfinished tiles older than this: nobody writes them any more
+    pub unfinished_before: f64,
     /// only look
     pub dry_run: bool,
     /// go on behind this path, see [`Swept::rest`]
@@ -178,12 +181,17 @@ impl Run<'_> {
     }
 
     fn file(&mut self, inside: String) -> Result<(), FileError> {
-        let is_tile = inside
-            .rsplit_once('.')
-            .is_some_and(|(stem, extension)| extension == self.place.extension && self.place.is_tile(stem));
-        if !is_tile {
+        let is_tile = |path: &str| {
+            path.rsplit_once('.')
+                .is_some_and(|(stem, extension)| extension == self.place.extension && self.place.is_tile(stem))
+        };
+        let before = if is_tile(&inside) {
+            self.sweep.before
+        } else if unfinished(&inside).is_some_and(|tile| is_tile(&tile)) {
+            Some(self.sweep.unfinished_before)
+        } else {
             return Ok(());
-        }
+        };
         self.looked_at += 1;
         let path = self.path(&inside);
         if self.looked_at >= self.sweep.limit {
@@ -196,7 +204,7 @@ impl Run<'_> {
             Err(error) if error.is_not_found() => return Ok(()),
             Err(error) => return Err(error),
         };
-        if self.sweep.before.is_some_and(|before| info.modified.0 >= before) {
+        if before.is_some_and(|before| info.modified.0 >= before) {
             return Ok(());
         }
         if self.sweep.dry_run {
@@ -211,6 +219,14 @@ impl Run<'_> {
         self.swept.bytes += info.size;
         Ok(())
     }
+}
+
+/// The path that this temporary file would have got.
+fn unfinished(path: &str) -> Option<String> {
+    let (directory, name) = path.rsplit_once('/')?;
+    let (name, random) = name.strip_prefix('.')?.strip_suffix(".tmp")?.rsplit_once('.')?;
+    let is_random = random.len() == 16 && random.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_random.then(|| format!("{directory}/{name}"))
 }
 
 #[cfg(test)]
@@ -244,6 +260,7 @@ mod tests {
         loop {
             let sweep = Sweep {
                 before,
+                unfinished_before: 10.0,
                 dry_run,
                 after: after.as_deref(),
                 limit,
@@ -299,11 +316,32 @@ mod tests {
     }
 
     #[test]
+    fn what_a_killed_writer_left_behind_is_removed_when_it_is_old() {
+        for layout in LAYOUTS {
+            let (memory, tiles) = filled(layout);
+            let (directory, name) = tiles[0].rsplit_once('/').unwrap();
+            let (old, new) = ("0123456789abcdef", "fedcba9876543210");
+            let temporary = |random: &str| format!("{directory}/.{name}.{random}.tmp");
+            memory.insert(&temporary(old), b"ti", UnixTime(9.0));
+            memory.insert(&temporary(new), b"ti", UnixTime(10.0));
+            let dry = sweep_all(&memory, layout, Some(0.0), 2, true);
+            assert_eq!(dry.paths, [temporary(old)], "{layout:?}");
+            assert_eq!(sweep_all(&memory, layout, None, 2, false).removed, 6);
+            assert_eq!(memory.paths(), [temporary(new)]);
+        }
+    }
+
+    #[test]
     fn nothing_but_tiles_of_the_level_is_touched() {
         let (memory, _) = filled(DirectoryLayout::Tc);
         let others = [
             "/c/02/000/000/003/000/000/001.jpeg",
             "/c/02/000/000/003/000/000/.001.png.00ff.tmp",
+            "/c/02/000/000/003/000/000/.001.png.00112233445566gg.tmp",
+            "/c/02/000/000/003/000/000/.001.jpeg.0011223344556677.tmp",
+            "/c/02/000/000/003/000/000/.01.png.0011223344556677.tmp",
+            "/c/02/000/000/003/.000.png.0011223344556677.tmp",
+            "/c/02/000/000/003/000/000/001.png.0011223344556677.tmp",
             "/c/02/000/000/003/000/000/notes.png",
             "/c/02/000/000/003/000/000/1.png",
             "/c/02/000/000/3/000/000/001.png",

@@ -30,6 +30,8 @@ use crate::platform::{Links, Platform};
 
 /// Files one piece of a cleanup looks at.
 const SWEEP: u32 = 20_000;
+/// Nobody writes a tile for so long, in seconds: what is unfinished then was left behind.
+const UNFINISHED: f64 = 3600.0;
 
 /// How a run was asked for.
 #[derive(Debug, Clone, Copy, Default)]
@@ -210,6 +212,7 @@ impl Seeder {
                     let number = level.parse().map_err(|_no_number| unknown())?;
                     let sweep = Sweep {
                         before,
+                        unfinished_before: options.started - UNFINISHED,
                         dry_run: options.dry_run,
                         after,
                         limit: SWEEP,
