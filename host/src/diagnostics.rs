@@ -11,7 +11,9 @@
 //!    = expected: the name of a source or cache
 //! ```
 
+use std::ffi::OsStr;
 use std::fmt::Write as _;
+use std::io::IsTerminal;
 use std::path::Path;
 
 use crate::bindings::{Problem, Severity};
@@ -21,6 +23,22 @@ use crate::bindings::{Problem, Severity};
 pub(crate) enum Colours {
     Never,
     Ansi,
+}
+
+impl Colours {
+    /// What a stream gets: colours on a terminal, unless `NO_COLOR` says otherwise.
+    pub(crate) fn of(stream: &impl IsTerminal) -> Self {
+        Self::chosen(stream.is_terminal(), std::env::var_os("NO_COLOR").as_deref())
+    }
+
+    /// By <https://no-color.org>, which help and errors of the command line follow as well: set and not empty.
+    fn chosen(terminal: bool, no_color: Option<&OsStr>) -> Self {
+        if terminal && no_color.is_none_or(OsStr::is_empty) {
+            Self::Ansi
+        } else {
+            Self::Never
+        }
+    }
 }
 
 const RED: &str = "\x1b[1;31m";
@@ -154,6 +172,22 @@ pub(crate) fn json(problem: &Problem) -> serde_json::Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn colours_are_for_terminals_that_want_them() {
+        let check = |terminal, no_color: Option<&str>, expect| {
+            assert_eq!(
+                Colours::chosen(terminal, no_color.map(OsStr::new)),
+                expect,
+                "{no_color:?}"
+            );
+        };
+        check(true, None, Colours::Ansi);
+        check(true, Some(""), Colours::Ansi);
+        check(true, Some("1"), Colours::Never);
+        check(true, Some("0"), Colours::Never);
+        check(false, None, Colours::Never);
+    }
 
     fn problem() -> Problem {
         Problem {

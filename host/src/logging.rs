@@ -1,12 +1,16 @@
 //! Diagnostics on standard error.
 
-use std::io::IsTerminal as _;
 use std::sync::OnceLock;
 
 use anyhow::{Context as _, Result};
 use clap::{Args, ValueEnum};
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, reload};
+
+use crate::diagnostics::Colours;
+
+/// Heading of the flags that every command has.
+pub(crate) const EVERY_COMMAND: &str = "Options of every command";
 
 /// Flags of every command.
 #[derive(Debug, Clone, Args)]
@@ -15,11 +19,18 @@ pub(crate) struct LogArgs {
     /// for `seed`].
     ///
     /// Lines that instances write come under the target `guest`, each with the id of its request.
-    #[arg(long, global = true, env = "MAPPROXY_LOG", value_name = "FILTER")]
+    #[arg(long, global = true, env = "MAPPROXY_LOG", value_name = "FILTER", help_heading = EVERY_COMMAND)]
     log: Option<String>,
 
     /// Form of the log on standard error.
-    #[arg(long, global = true, value_enum, default_value = "text", value_name = "FORMAT")]
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value = "text",
+        value_name = "FORMAT",
+        help_heading = EVERY_COMMAND
+    )]
     log_format: LogFormat,
 }
 
@@ -44,7 +55,7 @@ pub(crate) fn start(args: &LogArgs, default: &str) -> Result<()> {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal());
+        .with_ansi(Colours::of(&std::io::stderr()) == Colours::Ansi);
     let replace: Replace = match args.log_format {
         LogFormat::Text => {
             let builder = builder.with_filter_reloading();

@@ -14,17 +14,18 @@ use crate::units::{parse_duration, parse_size};
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "flags of the command line")]
 #[command(after_long_help = "\
-Exit codes: 0 done; 1 unknown task, or nothing could be started; 2 the configuration has errors; 3 interrupted, go on with
---continue; 4 some tiles failed, see --failed-file.
+Exit codes: 0 done; 1 unknown task, or nothing could be started; 2 the configuration has errors; 3 interrupted, \
+go on with --continue; 4 some tiles failed, see --failed-file.
 
 Examples:
-  mapproxy seed -f mapproxy.yaml -s seed.yaml                 all tasks
-  mapproxy seed -s seed.yaml --summary                        what would be done, and how many tiles that are
-  mapproxy seed -s seed.yaml --map stored.html                what of each level is stored, and how old it is
-  mapproxy seed -s seed.yaml --seed=berlin --cleanup=ALL      one seed and all cleanups
-  mapproxy seed -s seed.yaml -c auto --rate 10/s --continue   as fast as the source bears, from where it was interrupted
-  mapproxy seed -s seed.yaml --failed-file failed.txt         a list of what failed ...
-  mapproxy seed -s seed.yaml --tiles-file failed.txt          ... that can be given back")]
+  mapproxy seed -f mapproxy.yaml -s seed.yaml              all tasks
+  mapproxy seed -s seed.yaml --summary                     what would be done: tasks and their tiles
+  mapproxy seed -s seed.yaml --map stored.html             what is stored, and how old it is
+  mapproxy seed -s seed.yaml --seed=berlin --cleanup=ALL   one seed and all cleanups
+  mapproxy seed -s seed.yaml -c auto --rate 10/s           as fast as the source bears
+  mapproxy seed -s seed.yaml --continue                    from where it was interrupted
+  mapproxy seed -s seed.yaml --failed-file failed.txt      a list of what failed ...
+  mapproxy seed -s seed.yaml --tiles-file failed.txt       ... that can be given back")]
 pub(crate) struct SeedArgs {
     /// The seed configuration, another way to give `--seed-conf`.
     #[arg(value_name = "SEED_CONF", conflicts_with = "seed_conf")]
@@ -94,7 +95,7 @@ pub(crate) struct SeedArgs {
     pub(crate) progress_file: PathBuf,
 
     /// Stop after this time (`90s`, `15m`, `4h`, `0.5d`); the exit code is 3 if something is left.
-    #[arg(long, value_name = "TIME", value_parser = parse_long_duration)]
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub(crate) duration: Option<Duration>,
 
     /// A file whose time is the start of the last complete run, see `--reseed-interval`.
@@ -102,7 +103,7 @@ pub(crate) struct SeedArgs {
     pub(crate) reseed_file: Option<PathBuf>,
 
     /// Do nothing while `--reseed-file` is younger than this.
-    #[arg(long, value_name = "TIME", requires = "reseed_file", value_parser = parse_long_duration)]
+    #[arg(long, value_name = "TIME", requires = "reseed_file", value_parser = parse_duration)]
     pub(crate) reseed_interval: Option<Duration>,
 
     /// Fewer messages; twice: none but errors.
@@ -151,27 +152,6 @@ pub(crate) struct SeedArgs {
     pub(crate) max_memory: usize,
 }
 
-/// As other durations, and `0.5d`.
-fn parse_long_duration(text: &str) -> Result<Duration, String> {
-    let text = text.trim();
-    let split = text
-        .find(|c: char| !c.is_ascii_digit() && c != '.')
-        .unwrap_or(text.len());
-    let (number, unit) = text.split_at(split);
-    let unit = match unit.trim().to_ascii_lowercase().as_str() {
-        "" | "s" => 1.0,
-        "m" | "min" => 60.0,
-        "h" => 3600.0,
-        "d" => 86_400.0,
-        "w" => 604_800.0,
-        unit => return Err(format!("unknown unit `{unit}`; expected one of s, m, h, d")),
-    };
-    let number: f64 = number
-        .parse()
-        .map_err(|_error| format!("`{text}` is no time; expected a number with a unit, such as `15m`"))?;
-    Duration::try_from_secs_f64(number * unit).map_err(|error| error.to_string())
-}
-
 impl ValueEnum for OnError {
     fn value_variants<'a>() -> &'a [Self] {
         &[Self::Skip, Self::Stop]
@@ -182,30 +162,5 @@ impl ValueEnum for OnError {
             Self::Skip => clap::builder::PossibleValue::new("skip").help("Note it and go on"),
             Self::Stop => clap::builder::PossibleValue::new("stop").help("End the run"),
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn long_durations() {
-        let check = |text: &str, expect: Option<f64>| {
-            assert_eq!(
-                parse_long_duration(text).ok().map(|d| d.as_secs_f64()),
-                expect,
-                "{text}"
-            );
-        };
-        check("120s", Some(120.0));
-        check("15m", Some(900.0));
-        check("4h", Some(14_400.0));
-        check("0.5d", Some(43_200.0));
-        check("7", Some(7.0));
-        check("x", None);
-        check("-1s", None);
-        check("5y", None);
-        check("1e400d", None);
     }
 }
