@@ -51,6 +51,9 @@ const PROGRAM: Template = Template {
     executable: true,
 };
 
+/// What says how a configuration is served.
+const DEPLOYMENT: &str = include_str!("../../etc/config.ini");
+
 /// Directories beside `etc/`.
 const DIRECTORIES: [&str; 2] = ["etc", "var"];
 
@@ -77,16 +80,8 @@ pub(crate) fn create(directory: &Path, program: &Path, replace: bool) -> Result<
         path: directory.to_owned(),
         error,
     })?;
-    // What would end a string of one of the configurations, or a word of a shell.
-    for path in [absolute.as_path(), program] {
-        let plain = path.to_str().is_some_and(|path| {
-            path.chars()
-                .all(|character| character.is_alphanumeric() || "/-._+@~".contains(character))
-        });
-        if !plain {
-            return Err(CreateError::Path(path.to_owned()));
-        }
-    }
+    ensure_plain(&absolute)?;
+    ensure_plain(program)?;
     let etc = absolute.join("etc");
     let files: Vec<(PathBuf, &Template)> = TEMPLATES
         .iter()
@@ -114,6 +109,38 @@ pub(crate) fn create(directory: &Path, program: &Path, replace: bool) -> Result<
         })?;
     }
     Ok(files.into_iter().map(|(path, _)| path).collect())
+}
+
+/// Writes a Paste Deploy file for a configuration: the one for production, with its socket beside it.
+pub(crate) fn create_deployment(path: &Path, configuration: &Path, replace: bool) -> Result<(), CreateError> {
+    ensure_plain(configuration)?;
+    if !replace && fs::symlink_metadata(path).is_ok() {
+        return Err(CreateError::Exists(vec![path.to_owned()]));
+    }
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let text = DEPLOYMENT
+        .replace("%(here)s/mapproxy.yaml", &configuration.to_string_lossy())
+        .replace("%(here)s/../var/", "%(here)s/")
+        .replace("unix:var/", "unix:")
+        .replace("etc/config.ini", &name)
+        .replace(" (nginx/, lighttpd/ and apache/ beside this file)", "");
+    fs::write(path, text).map_err(|error| CreateError::Write {
+        path: path.to_owned(),
+        error,
+    })
+}
+
+/// Refuses what would end a string of one of the configurations, or a word of a shell.
+fn ensure_plain(path: &Path) -> Result<(), CreateError> {
+    let plain = path.to_str().is_some_and(|path| {
+        path.chars()
+            .all(|character| character.is_alphanumeric() || "/-._+@~".contains(character))
+    });
+    if plain {
+        Ok(())
+    } else {
+        Err(CreateError::Path(path.to_owned()))
+    }
 }
 
 fn write(path: &Path, template: &Template, directory: &Path, program: &Path) -> io::Result<()> {

@@ -127,7 +127,7 @@ fn read(path: &Path, deployment: &mut Deployment) -> Option<Ini> {
 }
 
 /// The name among `known` that `word` probably means.
-fn nearest(word: &str, known: &[&str]) -> Option<String> {
+pub(crate) fn nearest(word: &str, known: &[&str]) -> Option<String> {
     let lower = word.to_lowercase();
     known
         .iter()

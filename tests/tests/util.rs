@@ -1,7 +1,7 @@
 //! `mapproxy util`: helpers that print, make configurations and export tiles.
 
 use anyhow::Result;
-use mapproxy_tests::command::run;
+use mapproxy_tests::command::{finish, run, start};
 use mapproxy_tests::site::Site;
 
 #[tokio::test]
@@ -144,6 +144,7 @@ async fn tiles_are_exported() -> Result<()> {
     let fetched = run(site.folder(), &format!("{export} --force --fetch-missing-tiles")).await?;
     assert_eq!(fetched.code, 0, "{}", fetched.stderr);
     assert!(read("tiles/1/1/1.png").is_ok());
+    assert!(!site.folder().join("tiles/tile_locks").exists(), "nothing but tiles");
 
     let packed = run(
         site.folder(),
@@ -170,7 +171,33 @@ async fn exports_that_cannot_be_made_are_refused() -> Result<()> {
     let site = Site::new(EXPORTED)?;
     for (change, expect) in [
         (("--levels 0", "--levels x"), "`x` names no levels"),
-        (("map_cache", "other"), "`other`"),
+        (("--levels 0", "--levels 25"), "has none of the levels `25`"),
+        (("map_cache", "other"), "`--source other`: unknown source `other`"),
+        (("map_cache", "map_cash"), "did you mean `map_cache`?"),
+        (
+            ("GLOBAL_MERCATOR", "GLOBAL_MERKATOR"),
+            "did you mean `GLOBAL_MERCATOR`? There are GLOBAL_GEODETIC, GLOBAL_MERCATOR, GLOBAL_WEBMERCATOR",
+        ),
+        (
+            ("GLOBAL_MERCATOR", "base=other"),
+            "`--grid base=other`: unknown grid `other`",
+        ),
+        (
+            ("GLOBAL_MERCATOR", "srs=EPSG:0"),
+            "`--grid srs=EPSG:0`: unknown SRS `EPSG:0`",
+        ),
+        (
+            ("--dest", "--coverage none.geojson --srs EPSG:4326 --dest"),
+            "`--coverage none.geojson`: there is no such file",
+        ),
+        (
+            ("--dest", "--coverage mapproxy.yaml --srs EPSG:4326 --dest"),
+            "`--coverage mapproxy.yaml`: cannot read the coverage",
+        ),
+        (
+            ("--dest", "--coverage 1,2,3,4 --srs EPSG:0 --dest"),
+            "`--coverage 1,2,3,4`: unknown SRS `EPSG:0`",
+        ),
         (("GLOBAL_MERCATOR", "foo=1"), "unknown key `foo`"),
         (("--dest", "--type geopackage --dest"), "not supported yet"),
         (("--source map_cache", ""), "missing option --source"),
@@ -178,8 +205,72 @@ async fn exports_that_cannot_be_made_are_refused() -> Result<()> {
     ] {
         let export = "util export -f mapproxy.yaml --source map_cache --grid GLOBAL_MERCATOR --levels 0 --dest tiles";
         let refused = run(site.folder(), &export.replace(change.0, change.1)).await?;
-        assert_ne!(refused.code, 0, "{change:?}");
-        assert!(refused.stderr.contains(expect), "{change:?}: {}", refused.stderr);
+        assert_eq!(refused.code, 2, "{change:?}");
+        let errors: Vec<&str> = refused.stderr.lines().filter(|line| !line.contains(" INFO ")).collect();
+        assert!(
+            matches!(errors.as_slice(), [error] if error.starts_with("ERROR: ") && error.contains(expect)),
+            "{change:?}: {}",
+            refused.stderr
+        );
+        assert!(!refused.stderr.contains("__export__"), "{}", refused.stderr);
+        assert!(!site.folder().join("tiles").exists(), "{change:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn levels_behind_the_last_are_no_levels_of_an_export() -> Result<()> {
+    let site = Site::new(EXPORTED)?;
+    let grid = "--grid base=GLOBAL_MERCATOR&num_levels=2".replace('&', "\u{a0}");
+    let words =
+        format!("util export -f mapproxy.yaml --source map_cache {grid} --levels 0..5 --type mbtile --dest a.mbtiles");
+    let arguments = words.split(' ').map(|word| word.replace('\u{a0}', " "));
+    let ended = finish(start(site.folder(), arguments)?).await?;
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    // a row of SQLite has its values one behind the other
+    let database = std::fs::read(site.folder().join("a.mbtiles"))?;
+    let has = |text: &str| database.windows(text.len()).any(|window| window == text.as_bytes());
+    assert!(has("maxzoom1") && !has("maxzoom5"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn names_of_mapproxy_util_are_understood() -> Result<()> {
+    let site = Site::new("services: {demo: }\n")?;
+    let listed = run(site.folder(), "util create --list-templates").await?;
+    assert!(listed.stdout.contains("base-config: "), "{}", listed.stdout);
+    let made = run(site.folder(), "util create -t base-config new").await?;
+    assert_eq!(made.code, 0, "{}", made.stderr);
+    assert!(site.folder().join("new/etc/seed.yaml").exists());
+    let deployment = run(
+        site.folder(),
+        "util create --template wsgi-app -f mapproxy.yaml made.ini",
+    )
+    .await?;
+    assert_eq!(deployment.code, 0, "{}", deployment.stderr);
+    let checked = run(site.folder(), "check new/etc/develop.ini made.ini").await?;
+    assert_eq!(checked.code, 0, "{}", checked.stdout);
+    for (arguments, expect) in [
+        ("create -t base-config new", "`--force` replaces them"),
+        (
+            "create -t wsgi-app -f mapproxy.yaml made.ini",
+            "`--force` replaces them",
+        ),
+        ("create -t wsgi-app -f mapproxy.yaml app.py", "ends with `.ini`"),
+        ("create -t wsgi-app made.ini", "needs `--mapproxy-conf`"),
+        ("create -t other new", "expected one of base-config, wsgi-app"),
+        (
+            "defrag-compact-cache -f mapproxy.yaml --min-mb 1",
+            "compact caches are not supported yet",
+        ),
+        (
+            "serve-develop none.yaml --debug -b 127.0.0.1:0 --log-config log.ini",
+            "failed to find `none.yaml`",
+        ),
+    ] {
+        let refused = run(site.folder(), &format!("util {arguments}")).await?;
+        assert_ne!(refused.code, 0, "{arguments}");
+        assert!(refused.stderr.contains(expect), "{arguments}: {}", refused.stderr);
     }
     Ok(())
 }

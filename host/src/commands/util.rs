@@ -2,25 +2,39 @@
 
 mod ask;
 mod autoconfig;
+mod create;
 mod export;
 mod mbtiles;
 
 use std::io::{self, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use clap::{Args, Parser as _, Subcommand, ValueEnum};
 
 use self::ask::ask_and_print;
 use self::autoconfig::{AutoconfigArgs, autoconfig};
+use self::create::{CreateArgs, create};
 use self::export::{ExportArgs, export};
 use super::{serve, text_path};
 use crate::bindings::tools::{CapabilitiesQuestion, GridQuestion, Question, ScaleQuestion};
 use crate::cli::{Cli, Command, ComponentArgs};
+use crate::logging;
+
+/// Exit code of a helper that could not help.
+const FAILED: u8 = 2;
+/// What `--debug` logs: our own steps, not those of libraries.
+const DEBUG: &str = "info,mapproxy=debug,guest=debug";
 
 /// Arguments of `mapproxy util`.
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  mapproxy util grids mapproxy.yaml --list                 names of the grids
+  mapproxy util scales -l 4 1000000                        resolutions of scales
+  mapproxy util wms-capabilities https://example.org/wms   what a service offers
+  mapproxy util export --help                              each helper has examples of its own")]
 pub(crate) struct UtilArgs {
     #[command(subcommand)]
     command: UtilCommand,
@@ -28,6 +42,8 @@ pub(crate) struct UtilArgs {
 
 #[derive(Debug, Subcommand)]
 enum UtilCommand {
+    /// Write configurations to start from: `mapproxy create` under MapProxy's names.
+    Create(CreateArgs),
     /// Describe the grids of a configuration: settings (defaults have a `*`), resolutions, number of tiles.
     Grids(GridsArgs),
     /// Convert scales to resolutions, or back.
@@ -43,10 +59,27 @@ enum UtilCommand {
     /// Serve a configuration and load it anew when it changes: `serve --reload`.
     ServeDevelop(DevelopArgs),
     /// Serve a directory of configurations, with a list of them: `serve --projects --allow-listing`.
-    ServeMultiappDevelop(DevelopArgs),
+    ServeMultiappDevelop(MultiappArgs),
+    /// Not supported yet, as compact caches are not.
+    #[command(hide = true)]
+    DefragCompactCache(IgnoredArgs),
+}
+
+/// Whatever follows a command that is not supported.
+#[derive(Debug, Args)]
+struct IgnoredArgs {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    _rest: Vec<std::ffi::OsString>,
 }
 
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  mapproxy util grids mapproxy.yaml --list       the names of the grids that caches use
+  mapproxy util grids mapproxy.yaml -g utm32     one grid: its settings, and each level
+  mapproxy util grids -f mapproxy.yaml --all     all grids, those that are always there as well
+  mapproxy util grids mapproxy.yaml -g utm32 -s seed.yaml -c germany
+                                                 and its tiles in a coverage of seed.yaml")]
 struct GridsArgs {
     /// The configuration, another way to give `--mapproxy-conf`.
     #[arg(value_name = "CONFIG", required_unless_present = "mapproxy_conf")]
@@ -78,6 +111,10 @@ struct GridsArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  mapproxy util wms-capabilities https://example.org/wms
+  mapproxy util wms-capabilities 'https://example.org/cgi-bin/mapserv?map=roads.map' --version 1.3.0")]
 struct CapabilitiesArgs {
     /// URL of the service.
     #[arg(value_name = "URL", required_unless_present = "host")]
@@ -93,6 +130,10 @@ struct CapabilitiesArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  mapproxy util gridconf-from-ogcapitilematrixset https://maps.example.org/ogcapi
+  mapproxy util gridconf-from-ogcapitilematrixset https://maps.example.org/ogcapi > grids.yaml")]
 struct MatrixSetsArgs {
     /// URL of the landing page.
     #[arg(value_name = "URL", required_unless_present = "url")]
@@ -153,33 +194,70 @@ enum Unit {
 }
 
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  mapproxy util serve-develop mapproxy.yaml
+  mapproxy util serve-develop mapproxy.yaml -b 8081           on another port
+  mapproxy util serve-develop mapproxy.yaml -b 0.0.0.0:8080   for everyone
+  mapproxy util serve-develop mapproxy.yaml --debug           with more in the log")]
 struct DevelopArgs {
-    /// The configuration, or the directory of configurations.
+    /// The configuration.
+    #[arg(value_name = "CONFIG")]
     path: PathBuf,
 
+    #[command(flatten)]
+    server: DevelopServerArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  mapproxy util serve-multiapp-develop /etc/maps              /etc/maps/roads.yaml below /roads/
+  mapproxy util serve-multiapp-develop /etc/maps -b 0.0.0.0:8080")]
+struct MultiappArgs {
+    /// The directory of configurations.
+    #[arg(value_name = "DIR")]
+    path: PathBuf,
+
+    #[command(flatten)]
+    server: DevelopServerArgs,
+}
+
+#[derive(Debug, Args)]
+struct DevelopServerArgs {
     /// Address to listen on; without a host, on this machine only.
     #[arg(short, long, value_name = "[HOST:]PORT", default_value = "127.0.0.1:8080")]
     bind: String,
+
+    /// Log each step, where `--log` asks for nothing else.
+    #[arg(long)]
+    debug: bool,
+
+    /// Accepted and ignored: what is logged is told by `--log`.
+    #[arg(long, value_name = "FILE", hide = true)]
+    log_config: Option<PathBuf>,
 }
 
 /// Runs a helper. Errors begin with `ERROR:`, as those of `mapproxy-util` do.
 pub(crate) fn util(args: &UtilArgs, component: &ComponentArgs) -> Result<ExitCode> {
     let result = match &args.command {
+        UtilCommand::Create(args) => create(args),
         UtilCommand::Grids(args) => grids(args, component),
         UtilCommand::Scales(args) => scales(args, component),
         UtilCommand::WmsCapabilities(args) => capabilities(args, component),
         UtilCommand::Autoconfig(args) => autoconfig(args, component),
         UtilCommand::Export(args) => export(args, component),
         UtilCommand::GridconfFromOgcapitilematrixset(args) => matrix_sets(args, component),
-        UtilCommand::ServeDevelop(args) => return develop(args, &["--reload"], component),
+        UtilCommand::ServeDevelop(args) => return develop(&args.path, &args.server, &["--reload"], component),
         UtilCommand::ServeMultiappDevelop(args) => {
-            return develop(args, &["--allow-listing", "--projects"], component);
+            return develop(&args.path, &args.server, &["--allow-listing", "--projects"], component);
         }
+        UtilCommand::DefragCompactCache(_) => Err(anyhow!("compact caches are not supported yet")),
     };
     Ok(result.unwrap_or_else(|error| {
         // A reader that went away misses it.
         let _ = writeln!(io::stderr().lock(), "ERROR: {error:#}");
-        ExitCode::from(2)
+        ExitCode::from(FAILED)
     }))
 }
 
@@ -241,17 +319,19 @@ fn scales(args: &ScalesArgs, component: &ComponentArgs) -> Result<ExitCode> {
 }
 
 /// `serve` with other names for its options.
-fn develop(args: &DevelopArgs, options: &[&str], component: &ComponentArgs) -> Result<ExitCode> {
+fn develop(path: &Path, args: &DevelopServerArgs, options: &[&str], component: &ComponentArgs) -> Result<ExitCode> {
+    if args.debug {
+        logging::filter_by(DEBUG)?;
+    }
     let address = if args.bind.contains(':') {
         args.bind.clone()
     } else {
         format!("127.0.0.1:{}", args.bind)
     };
-    let path = args.path.as_os_str();
     let arguments = ["mapproxy", "serve", "--listen", &address]
         .into_iter()
         .chain(options.iter().copied());
-    let arguments = arguments.map(std::ffi::OsStr::new).chain([path]);
+    let arguments = arguments.map(std::ffi::OsStr::new).chain([path.as_os_str()]);
     match Cli::try_parse_from(arguments)?.command {
         Command::Serve(args) => serve(&args, component),
         _ => bail!("`serve` is not understood"),

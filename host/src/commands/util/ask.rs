@@ -61,8 +61,14 @@ pub(super) fn ask_and_print(question: &Question, component: &ComponentArgs) -> R
             notes(&output);
             print(&output.text)
         }
-        Answered::Problems(problems) => fail(LoadError::Problems(problems)),
+        Answered::Problems(problems) => unusable(problems),
     }
+}
+
+/// Prints what is wrong with a configuration.
+pub(super) fn unusable(problems: Vec<Problem>) -> Result<ExitCode> {
+    fail(LoadError::Problems(problems))?;
+    Ok(ExitCode::from(super::FAILED))
 }
 
 /// Prints what is not the result.

@@ -8,22 +8,22 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 
-use super::ask::{Answered, ask, notes, print};
-use crate::app::LoadError;
+use super::ask::{Answered, ask, notes, print, unusable};
 use crate::bindings::tools::{AutoconfigQuestion, Question};
 use crate::cli::ComponentArgs;
-use crate::commands::check::fail;
 use crate::commands::text_path;
 
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
-The base configuration has the grids: a layer whose service draws in the reference system of one of them gets a cache.
-Files with changes are YAML; maps are merged, everything else is replaced. A key may stand for several: `__all__` for all,
-`____roads` for those that end with `roads`, `osm____` for those that begin with `osm`.
+The base configuration has the grids: a layer whose service draws in the reference system of one of them gets a \
+cache. Files with changes are YAML; maps are merged, everything else is replaced. A key may stand for several: \
+`__all__` for all, `____roads` for those that end with `roads`, `osm____` for those that begin with `osm`.
 
 Examples:
   mapproxy util autoconfig --capabilities https://example.org/wms
-  mapproxy util autoconfig --capabilities capabilities.xml --base grids.yaml --output mapproxy.yaml --output-seed seed.yaml")]
+  mapproxy util autoconfig --capabilities https://example.org/wms --base grids.yaml \\
+    --output mapproxy.yaml --output-seed seed.yaml
+  mapproxy util autoconfig --capabilities capabilities.xml --overwrite changes.yaml")]
 pub(super) struct AutoconfigArgs {
     /// URL of a WMS, or a capabilities document of version 1.1.1 or 1.3.0.
     #[arg(long, value_name = "URL|FILE")]
@@ -88,7 +88,7 @@ pub(super) fn autoconfig(args: &AutoconfigArgs, component: &ComponentArgs) -> Re
     });
     let output = match ask(&question, component)? {
         Answered::Output(output) => output,
-        Answered::Problems(problems) => return fail(LoadError::Problems(problems)),
+        Answered::Problems(problems) => return unusable(problems),
     };
     notes(&output);
     for (name, text) in &output.documents {

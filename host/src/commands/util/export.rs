@@ -11,20 +11,23 @@ use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use tokio::sync::watch;
 
-use super::ask::{Answered, ask};
+use super::ask::{Answered, ask, unusable};
 use super::mbtiles;
 use crate::app::LoadError;
 use crate::bindings::seeding::Options;
-use crate::bindings::tools::{ExportQuestion, Question};
+use crate::bindings::tools::{ExportQuestion, GridQuestion, Question};
+use crate::bindings::{Problem, Severity};
 use crate::cli::ComponentArgs;
-use crate::commands::check::fail;
 use crate::commands::seed::{self, Work};
 use crate::commands::text_path;
+use crate::paste::nearest;
 use crate::seed::{
     Concurrency, Ended, OnError, Output, OutputFormat, Pieces, Rates, Retries, Runner, Style, Task, Turnstile,
     estimate_text,
 };
 
+/// Where a cache has the locks of its tiles, below its directory.
+const LOCKS: &str = "tile_locks";
 const MEMORY: usize = 512 << 20;
 const PIECE_TIMEOUT: Duration = Duration::from_mins(10);
 
@@ -33,10 +36,12 @@ const PIECE_TIMEOUT: Duration = Duration::from_mins(10);
 Without --fetch-missing-tiles, what is not stored in a cache is not exported. A source is asked for all tiles.
 
 Examples:
-  mapproxy util export -f mapproxy.yaml --source osm_cache --grid GLOBAL_WEBMERCATOR --levels 0..8 --dest tiles
-  mapproxy util export -f mapproxy.yaml --source osm_cache --grid 'base=GLOBAL_MERCATOR min_res=1000' --levels 0,1 --dest tiles
-  mapproxy util export -f mapproxy.yaml --source osm_cache --grid GLOBAL_MERCATOR --levels 0..5 --type mbtile --dest osm.mbtiles
-  mapproxy util export ... --coverage 13,52,14,53 --srs EPSG:4326 --fetch-missing-tiles")]
+  mapproxy util export -f mapproxy.yaml --source osm_cache --grid GLOBAL_WEBMERCATOR \\
+    --levels 0..8 --dest tiles
+  mapproxy util export ... --type mbtile --dest osm.mbtiles       one file
+  mapproxy util export ... --grid 'base=GLOBAL_MERCATOR min_res=1000'
+  mapproxy util export ... --coverage 13,52,14,53 --srs EPSG:4326 --fetch-missing-tiles
+  mapproxy util export ... --dry-run                              how many tiles are that?")]
 pub(super) struct ExportArgs {
     /// The configuration, another way to give `--mapproxy-conf`.
     #[arg(value_name = "CONFIG")]
@@ -138,12 +143,25 @@ pub(super) fn export(args: &ExportArgs, component: &ComponentArgs) -> Result<Exi
     if dest.exists() && !args.force && !args.dry_run {
         bail!("`{}` exists, remove it or use --force", dest.display());
     }
+    if let Some(coverage) = &args.coverage
+        && !is_box(coverage)
+        && !Path::new(coverage).exists()
+    {
+        bail!("`--coverage {coverage}`: there is no such file, nor is it a box `minx,miny,maxx,maxy`");
+    }
+    if !grid.contains('=') {
+        match grid_names(&main, component)? {
+            Ok(known) if !known.contains(&grid) => bail!(unknown_grid(&grid, &known)),
+            Ok(_) => {}
+            Err(problems) => return unusable(problems),
+        }
+    }
     let place = Place::new(dest, container, args.dry_run)?;
     let question = Question::Tiles(ExportQuestion {
         main,
         source: source.clone(),
-        grid,
-        levels,
+        grid: grid.clone(),
+        levels: levels.clone(),
         layout: place.layout.to_owned(),
         directory: text_path(&place.directory)?,
         coverage: match &args.coverage {
@@ -156,20 +174,20 @@ pub(super) fn export(args: &ExportArgs, component: &ComponentArgs) -> Result<Exi
     });
     let answer = match ask(&question, component)? {
         Answered::Output(output) => output,
-        Answered::Problems(problems) => return fail(LoadError::Problems(problems)),
+        Answered::Problems(problems) => return explain(problems, args),
     };
     let mut documents = answer.documents.into_iter();
     let (Some(main), Some(seed)) = (documents.next(), documents.next()) else {
         bail!("the component makes no configurations");
     };
-    let facts: Vec<(String, String)> = documents.collect();
+    let mut facts: Vec<Document> = documents.collect();
 
     let style = Style {
         format: OutputFormat::Text,
         quiet: args.quiet,
     };
     let mut output = Output::new(style, None)?;
-    let code = run(args, (main, seed), (&source, dest), &mut output, component)?;
+    let code = run(args, (main, seed), &mut facts, (&source, dest), &mut output, component)?;
     output.summary(None);
     if container == Container::Mbtiles && !args.dry_run && code == ExitCode::SUCCESS {
         let tiles = mbtiles::pack(&place.directory, dest, &facts)?;
@@ -184,6 +202,71 @@ pub(super) fn export(args: &ExportArgs, component: &ComponentArgs) -> Result<Exi
     Ok(code)
 }
 
+/// The names of all grids of the configuration, or what is wrong with it.
+fn grid_names(main: &str, component: &ComponentArgs) -> Result<Result<Vec<String>, Vec<Problem>>> {
+    let question = Question::Grids(GridQuestion {
+        main: main.to_owned(),
+        only: None,
+        all: true,
+        names: true,
+        coverage: None,
+    });
+    Ok(match ask(&question, component)? {
+        Answered::Output(output) => Ok(output.text.lines().map(str::to_owned).collect()),
+        Answered::Problems(problems) => Err(problems),
+    })
+}
+
+fn unknown_grid(grid: &str, known: &[String]) -> String {
+    let names: Vec<&str> = known.iter().map(String::as_str).collect();
+    let expected = match nearest(grid, &names) {
+        Some(name) => format!("did you mean `{name}`? There are"),
+        None => "expected one of".to_owned(),
+    };
+    format!(
+        "unknown grid `{grid}` of `--grid`; {expected} {}, or a definition such as `srs=EPSG:3857 res=100,50`",
+        names.join(", ")
+    )
+}
+
+fn is_box(coverage: &str) -> bool {
+    coverage.split(',').all(|edge| edge.trim().parse::<f64>().is_ok())
+}
+
+/// Tells what is wrong by what the user wrote: what the component has made of the options is nothing to be shown.
+fn explain(problems: Vec<Problem>, args: &ExportArgs) -> Result<ExitCode> {
+    let errors = problems.iter().filter(|problem| problem.severity == Severity::Error);
+    let made = errors.clone().find_map(|problem| Some((blamed(problem)?, problem)));
+    let Some((option, problem)) = made else {
+        return unusable(problems);
+    };
+    let value = match option {
+        "source" => &args.source,
+        "grid" => &args.grid,
+        _ => &args.coverage,
+    };
+    let suggestion = problem.suggestion.as_ref();
+    bail!(
+        "`--{option} {}`: {}{}",
+        value.as_deref().unwrap_or_default(),
+        problem.message,
+        suggestion
+            .map(|name| format!("; did you mean `{name}`?"))
+            .unwrap_or_default()
+    )
+}
+
+/// The option that a place of the made configurations is from.
+fn blamed(problem: &Problem) -> Option<&'static str> {
+    let places = [
+        ("caches.__export__.sources", "source"),
+        ("grids.__export__", "grid"),
+        ("coverages.__export__", "coverage"),
+    ];
+    let at = |place: &str| problem.yaml_path.starts_with(place);
+    places.iter().find(|(place, _)| at(place)).map(|(_, option)| *option)
+}
+
 /// Where tiles are written to.
 struct Place {
     directory: PathBuf,
@@ -192,6 +275,8 @@ struct Place {
     temporary: bool,
     /// removed in the end unless something is in it
     made: bool,
+    /// the directory of the locks of tiles, likewise; where it was there before, it stays
+    locks: Option<PathBuf>,
 }
 
 impl Place {
@@ -205,6 +290,7 @@ impl Place {
             }
         };
         let made = !directory.exists();
+        let locks = Some(directory.join(LOCKS)).filter(|locks| !locks.exists());
         temporary |= dry_run && made;
         fs::create_dir_all(&directory).with_context(|| format!("failed to make `{}`", directory.display()))?;
         Ok(Self {
@@ -212,12 +298,17 @@ impl Place {
             layout,
             temporary,
             made,
+            locks,
         })
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
+        if let Some(locks) = &self.locks {
+            // fails where something is in it
+            let _ = fs::remove_dir(locks);
+        }
         if self.temporary {
             if let Err(error) = fs::remove_dir_all(&self.directory) {
                 tracing::warn!(directory = %self.directory.display(), %error, "failed to remove a directory");
@@ -234,6 +325,7 @@ type Document = (String, String);
 fn run(
     args: &ExportArgs,
     (main, seed): (Document, Document),
+    facts: &mut [Document],
     (source, dest): (&str, &Path),
     output: &mut Output,
     component: &ComponentArgs,
@@ -248,7 +340,7 @@ fn run(
     runtime.block_on(async {
         let app = match loader.load_made_seed(main, seed).await {
             Ok((app, _warnings)) => app,
-            Err(LoadError::Problems(problems)) => return fail(LoadError::Problems(problems)),
+            Err(LoadError::Problems(problems)) => return explain(problems, args),
             Err(error) => return Err(error.into()),
         };
         let (stopper, stop) = watch::channel(0);
@@ -272,10 +364,29 @@ fn run(
             piece_timeout: PIECE_TIMEOUT,
             stop,
         };
-        for task in runner.tasks().await? {
+        let tasks = runner.tasks().await?;
+        let levels = || tasks.iter().flat_map(|task| task.info.levels.iter().copied());
+        let (Some(first), Some(last)) = (levels().min(), levels().max()) else {
+            bail!(
+                "the grid `{}` has none of the levels `{}`; `mapproxy util grids` tells which there are",
+                args.grid.as_deref().unwrap_or_default(),
+                args.levels.as_deref().unwrap_or_default(),
+            );
+        };
+        for (name, fact) in facts {
+            // those that were asked for, of which the grid may have some alone
+            let level = match name.as_str() {
+                "minzoom" => first,
+                "maxzoom" => last,
+                _ => continue,
+            };
+            *fact = level.to_string();
+        }
+        for task in tasks {
             let task = shown(task, source, dest);
             if let Some(reason) = &task.info.unusable {
-                bail!("{reason}");
+                let coverage = format!("`--coverage {}`", args.coverage.as_deref().unwrap_or_default());
+                bail!("{}", reason.replace("coverage `__export__`", &coverage));
             }
             if args.dry_run {
                 let estimate = runner.count(&task).await?;
