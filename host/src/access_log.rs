@@ -281,24 +281,30 @@ fn clf_time(seconds: u64) -> String {
     const MONTHS: [&str; 12] = [
         "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
     ];
-    let (days, rest) = (seconds / 86400, seconds % 86400);
-    // Civil date from days since 1970, after Howard Hinnant's `civil_from_days`: years begin in March, in eras of 400.
-    let shifted = days + 719_468;
-    let era = shifted / 146_097;
-    let day_of_era = shifted % 146_097;
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = (shifted_month + 2) % 12;
-    let year = year_of_era + era * 400 + u64::from(month < 2);
-    let name = MONTHS.get(month as usize).unwrap_or(&"???");
+    let (year, month, day) = civil_date(seconds);
+    let name = MONTHS.get(month as usize - 1).unwrap_or(&"???");
+    let rest = seconds % 86400;
     format!(
         "{day:02}/{name}/{year}:{:02}:{:02}:{:02} +0000",
         rest / 3600,
         rest / 60 % 60,
         rest % 60
     )
+}
+
+/// Year, month and day in UTC, both from 1, of a time in seconds since 1970.
+pub(crate) fn civil_date(seconds: u64) -> (u64, u64, u64) {
+    // Howard Hinnant's `civil_from_days`: years begin in March, in eras of 400.
+    let shifted = seconds / 86400 + 719_468;
+    let era = shifted / 146_097;
+    let day_of_era = shifted % 146_097;
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted_month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
+    let month = (shifted_month + 2) % 12 + 1;
+    let year = year_of_era + era * 400 + u64::from(month <= 2);
+    (year, month, day)
 }
 
 #[cfg(test)]

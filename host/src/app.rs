@@ -121,9 +121,10 @@ pub(crate) fn log_warnings(warnings: &[Problem]) {
     }
 }
 
-/// Compiles the configuration `main`, handing the component each file it asks for.
-pub(crate) async fn compile(guests: &Guests, main: &Path) -> Result<Compiled, LoadError> {
-    let stamped = compile_stamped(guests, main, None, BTreeMap::new()).await;
+/// Compiles the configuration `main`, or the seed configuration `seed` for it, handing the component each file it asks
+/// for.
+pub(crate) async fn compile(guests: &Guests, main: &Path, seed: Option<&Path>) -> Result<Compiled, LoadError> {
+    let stamped = compile_stamped(guests, main, seed, BTreeMap::new()).await;
     Ok(stamped.map_err(|failed| failed.error)?.0)
 }
 

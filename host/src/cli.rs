@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::access_log::AccessFormat;
 use crate::commands::UtilArgs;
 use crate::listen::FastCgiEndpoint;
-use crate::logging::LogArgs;
+use crate::logging::{EVERY_COMMAND, LogArgs};
 use crate::seed::args::SeedArgs;
 use crate::server::parse_script_name;
 use crate::units::{parse_duration, parse_size};
@@ -49,7 +49,8 @@ pub(crate) enum Command {
     /// Print completions for a shell, to be put where it looks for them.
     #[command(after_long_help = "\
 Examples:
-  mapproxy completions bash > /etc/bash_completion.d/mapproxy
+  mapproxy completions bash > ~/.local/share/bash-completion/completions/mapproxy
+  mapproxy completions fish > ~/.config/fish/completions/mapproxy.fish
   mapproxy completions zsh > ~/.zfunc/_mapproxy")]
     Completions(CompletionsArgs),
     /// Write manual pages of all commands into a directory.
@@ -69,16 +70,22 @@ pub(crate) struct ComponentArgs {
     /// A release executable carries its component. Without one, `mapproxy.wasm` beside the executable is used. Compiled
     /// code is kept in `$XDG_CACHE_HOME/mapproxy/code` (by default below `~/.cache`), so only the first start takes
     /// seconds.
-    #[arg(long, global = true, env = "MAPPROXY_COMPONENT", value_name = "FILE")]
+    #[arg(
+        long,
+        global = true,
+        env = "MAPPROXY_COMPONENT",
+        value_name = "FILE",
+        help_heading = EVERY_COMMAND
+    )]
     pub(crate) component: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
-Sizes take B, KiB, MiB, GiB; durations take ms, s, m, h.
+Sizes take B, KiB, MiB, GiB; durations take ms, s, m, h, d; both take fractions, `0.5s`.
 
-Signals: SIGTERM and SIGINT stop accepting, let requests in flight finish (--shutdown-timeout) and exit with 0; a second
-one ends at once. SIGHUP loads the configuration anew and opens the access log again.
+Signals: SIGTERM and SIGINT stop accepting, let requests in flight finish (--shutdown-timeout) and exit with 0; \
+a second one ends at once. SIGHUP loads the configuration anew and opens the access log again.
 
 Examples:
   mapproxy serve mapproxy.yaml --reload
@@ -259,12 +266,13 @@ pub(crate) struct ServeArgs {
 
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
-The directory gets etc/develop.ini and etc/config.ini to serve, etc/mapproxy.yaml and etc/seed.yaml, and snippets for
-nginx, lighttpd, Apache and systemd, with the paths of the directory in them.
+The directory gets etc/develop.ini and etc/config.ini to serve, etc/mapproxy.yaml and etc/seed.yaml, and snippets \
+for nginx, lighttpd, Apache and systemd, with the paths of the directory in them.
 
-Example:
+Examples:
   mapproxy create mymapproxy
-  mapproxy serve mymapproxy/etc/develop.ini --reload")]
+  mapproxy serve mymapproxy/etc/develop.ini --reload
+  mapproxy create mymapproxy --force                     back to the files it began with")]
 pub(crate) struct CreateArgs {
     /// The directory; it is made if need be.
     #[arg(value_name = "DIR")]
@@ -276,10 +284,25 @@ pub(crate) struct CreateArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+A seed configuration is checked together with the configuration whose caches it fills: that of --proxy-conf, else \
+the only one among the files, else `mapproxy.yaml` beside it.
+
+Examples:
+  mapproxy check mapproxy.yaml
+  mapproxy check mapproxy.yaml seed.yaml           do the tasks fit the caches?
+  mapproxy check -f etc/maps.yaml seeds/*.yaml     seed configurations alone
+  mapproxy check /etc/maps etc/develop.ini         a directory, and what an ini file names
+  mapproxy check mapproxy.yaml --format json       for editors and scripts")]
 pub(crate) struct CheckArgs {
-    /// The configurations: each a `mapproxy.yaml`, a directory of them, or a Paste Deploy file with all it names.
+    /// The configurations: each a `mapproxy.yaml`, a seed configuration, a directory of configurations, or a Paste Deploy
+    /// file with all it names.
     #[arg(value_name = "FILE", required = true)]
     pub(crate) files: Vec<PathBuf>,
+
+    /// The files are seed configurations for this one.
+    #[arg(short = 'f', long, value_name = "FILE")]
+    pub(crate) proxy_conf: Option<PathBuf>,
 
     /// Form of the problems.
     #[arg(long, value_enum, default_value = "text")]
@@ -296,6 +319,12 @@ pub(crate) enum CheckFormat {
 }
 
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Whoever runs the component itself gives it this file; `mapproxy serve` needs none.
+
+Examples:
+  mapproxy compile mapproxy.yaml                         writes mapproxy.compiled
+  mapproxy compile mapproxy.yaml -o /srv/maps.compiled")]
 pub(crate) struct CompileArgs {
     /// The configuration.
     #[arg(value_name = "FILE")]
@@ -308,11 +337,19 @@ pub(crate) struct CompileArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct CompletionsArgs {
+    /// The shell.
     #[arg(value_enum)]
     pub(crate) shell: clap_complete::Shell,
 }
 
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+The pages have the date of today, or that of the variable SOURCE_DATE_EPOCH.
+
+Examples:
+  mapproxy man ~/.local/share/man/man1
+  man mapproxy-seed
+  mapproxy man /tmp/pages && man -l /tmp/pages/mapproxy-util-grids.1")]
 pub(crate) struct ManArgs {
     /// Where to write `mapproxy.1`, `mapproxy-serve.1`, ..; it is made if it is missing.
     #[arg(value_name = "DIR")]
@@ -334,5 +371,32 @@ mod tests {
     #[test]
     fn the_definition_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn help_ends_with_examples_that_keep_their_lines() {
+        fn check(command: &clap::Command) {
+            let name = command.get_bin_name().unwrap_or_default();
+            let end = command
+                .get_after_long_help()
+                .map(ToString::to_string)
+                .unwrap_or_default();
+            let (notes, examples) = end.split_once("Examples:\n").unwrap_or_default();
+            assert!(examples.starts_with("  mapproxy "), "{name}");
+            for line in examples.lines() {
+                assert!(line.chars().count() <= 100, "{name}: {line}");
+            }
+            // Paragraphs are filled where they are shown.
+            for paragraph in notes.split_terminator("\n\n") {
+                assert!(!paragraph.contains('\n'), "{name}: {paragraph}");
+            }
+            command
+                .get_subcommands()
+                .filter(|below| !below.is_hide_set())
+                .for_each(check);
+        }
+        let mut command = Cli::command().disable_help_subcommand(true);
+        command.build();
+        check(&command);
     }
 }

@@ -235,6 +235,43 @@ async fn levels_behind_the_last_are_no_levels_of_an_export() -> Result<()> {
 }
 
 #[tokio::test]
+async fn seed_configurations_are_checked_with_the_configuration_that_is_named() -> Result<()> {
+    let site = Site::new(EXPORTED)?;
+    let write = |name: &str, text: &str| {
+        let path = site.folder().join(name);
+        std::fs::create_dir_all(path.parent().unwrap_or(&path))?;
+        std::fs::write(path, text)
+    };
+    write("seeds/s.yaml", "seeds: {all: {caches: [map_cash], levels: [0]}}\n")?;
+    write(
+        "seeds/other.yaml",
+        "caches: {map_cash: {grids: [GLOBAL_MERCATOR], sources: []}}\n",
+    )?;
+    for (arguments, code, expect) in [
+        ("seeds/s.yaml", 0, "there is no `mapproxy.yaml` beside this file"),
+        ("-f mapproxy.yaml seeds/s.yaml", 1, "unknown cache `map_cash`"),
+        ("mapproxy.yaml seeds/s.yaml", 1, "did you mean `map_cache`?"),
+        ("--proxy-conf seeds/other.yaml seeds/s.yaml", 0, "0 errors"),
+        ("seeds/s.yaml seeds/other.yaml", 0, "2 files checked: 0 errors"),
+        // which of them is meant?
+        (
+            "seeds/s.yaml seeds/other.yaml mapproxy.yaml",
+            0,
+            "there is no `mapproxy.yaml` beside this file",
+        ),
+        ("-f none.yaml seeds/s.yaml", 1, "failed to find `none.yaml`"),
+    ] {
+        let checked = run(site.folder(), &format!("check {arguments}")).await?;
+        assert_eq!(checked.code, code, "{arguments}: {}", checked.stdout);
+        assert!(checked.stdout.contains(expect), "{arguments}: {}", checked.stdout);
+    }
+    let checked = run(site.folder(), "check mapproxy.yaml seeds/s.yaml").await?;
+    let warnings = checked.stdout.matches("there are no `services`").count();
+    assert_eq!(warnings, 1, "a problem is told once: {}", checked.stdout);
+    Ok(())
+}
+
+#[tokio::test]
 async fn names_of_mapproxy_util_are_understood() -> Result<()> {
     let site = Site::new("services: {demo: }\n")?;
     let listed = run(site.folder(), "util create --list-templates").await?;

@@ -1,7 +1,7 @@
 //! `mapproxy check` and `mapproxy compile`.
 
-use std::io::{IsTerminal as _, Write as _};
-use std::path::Path;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
@@ -22,8 +22,20 @@ pub(crate) fn check(args: &CheckArgs, component: &ComponentArgs) -> Result<ExitC
     let guests = compiler(component)?;
     let runtime = runtime()?;
     let mut all = Vec::new();
+    let given = args.proxy_conf.clone();
+    let main = given.or_else(|| only_main(&args.files));
     for file in &args.files {
-        all.extend(runtime.block_on(problems(&guests, file)));
+        let is_seed = args.proxy_conf.is_some() || is_seed(file);
+        let found = match &main {
+            Some(main) if is_seed => runtime.block_on(seed_problems(&guests, main, file)),
+            _ => runtime.block_on(problems(&guests, file)),
+        };
+        // One configuration may be looked at for several files.
+        for problem in found {
+            if !all.iter().any(|known| is_same(known, &problem)) {
+                all.push(problem);
+            }
+        }
     }
     let mut out = std::io::stdout().lock();
     match args.format {
@@ -33,7 +45,7 @@ pub(crate) fn check(args: &CheckArgs, component: &ComponentArgs) -> Result<ExitC
             writeln!(out)?;
         }
         CheckFormat::Text => {
-            out.write_all(render(&all, out.is_terminal()).as_bytes())?;
+            out.write_all(render(&all, Colours::of(&out)).as_bytes())?;
             let files = args.files.len();
             let plural = if files == 1 { "" } else { "s" };
             writeln!(out, "{files} file{plural} checked: {}", diagnostics::summary(&all))?;
@@ -57,7 +69,7 @@ async fn problems(guests: &Guests, file: &Path) -> Vec<Problem> {
             Application::Projects { directory, .. } => projects::files(&directory),
         };
         for main in mains {
-            match app::compile(guests, &main).await {
+            match app::compile(guests, &main, None).await {
                 Ok(compiled) => all.extend(compiled.warnings),
                 // One file that cannot be read must not hide what is wrong with the others.
                 Err(error) => all.extend(error.into_problems(&main)),
@@ -67,11 +79,59 @@ async fn problems(guests: &Guests, file: &Path) -> Vec<Problem> {
     all
 }
 
+/// What is wrong with a seed configuration, and with the configuration it is for.
+async fn seed_problems(guests: &Guests, main: &Path, seed: &Path) -> Vec<Problem> {
+    let paths = absolute(main).and_then(|main| Ok((main, absolute(seed)?)));
+    let compiled = match paths {
+        Ok((main, seed)) => app::compile(guests, &main, Some(&seed)).await,
+        Err(error) => Err(LoadError::Host(error)),
+    };
+    match compiled {
+        Ok(compiled) => compiled.warnings,
+        Err(error) => error.into_problems(seed),
+    }
+}
+
+/// The configuration that the files name, if they name one alone.
+fn only_main(files: &[PathBuf]) -> Option<PathBuf> {
+    let mut mains = Vec::new();
+    for file in files.iter().filter(|file| !is_seed(file)) {
+        let source = Source::of(file, false, Names::default()).ok()?;
+        for mount in source.deployment().mounts {
+            match mount.application {
+                Application::Configuration(main) => mains.push(main),
+                Application::Projects { .. } => return None,
+            }
+        }
+    }
+    mains.sort();
+    mains.dedup();
+    <[PathBuf; 1]>::try_from(mains).ok().map(|[main]| main)
+}
+
+/// Whether a file is a seed configuration. What one is the component knows; to tell which of the files of a command line
+/// belong together, the keys that begin a line are enough.
+fn is_seed(file: &Path) -> bool {
+    let Ok(text) = std::fs::read_to_string(file) else {
+        return false;
+    };
+    let has = |keys: &[&str]| {
+        let mut names = text.lines().filter_map(|line| line.split_once(':'));
+        names.any(|(name, _)| keys.contains(&name.trim_end()))
+    };
+    has(&["seeds", "cleanups"]) && !has(&["services", "layers", "caches", "sources"])
+}
+
+fn is_same(one: &Problem, other: &Problem) -> bool {
+    let key = |problem: &Problem| (problem.line, problem.column);
+    key(one) == key(other) && one.file == other.file && one.message == other.message
+}
+
 /// Writes the compiled form of a configuration. Warnings go to standard error.
 pub(crate) fn compile(args: &CompileArgs, component: &ComponentArgs) -> Result<ExitCode> {
     let guests = compiler(component)?;
     let main = absolute(&args.file)?;
-    let compiled = match runtime()?.block_on(app::compile(&guests, &main)) {
+    let compiled = match runtime()?.block_on(app::compile(&guests, &main, None)) {
         Ok(compiled) => compiled,
         Err(error) => return fail(error),
     };
@@ -96,17 +156,12 @@ pub(super) fn fail(error: LoadError) -> Result<ExitCode> {
 
 fn show(problems: &[Problem]) -> Result<()> {
     let mut out = std::io::stderr().lock();
-    let text = render(problems, out.is_terminal());
+    let text = render(problems, Colours::of(&out));
     out.write_all(text.as_bytes())?;
     Ok(())
 }
 
-fn render(problems: &[Problem], terminal: bool) -> String {
-    let colours = if terminal && std::env::var_os("NO_COLOR").is_none() {
-        Colours::Ansi
-    } else {
-        Colours::Never
-    };
+fn render(problems: &[Problem], colours: Colours) -> String {
     let base = std::env::current_dir()
         .and_then(|path| path.canonicalize())
         .unwrap_or_default();
