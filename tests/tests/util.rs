@@ -260,6 +260,12 @@ async fn seed_configurations_are_checked_with_the_configuration_that_is_named() 
             "there is no `mapproxy.yaml` beside this file",
         ),
         ("-f none.yaml seeds/s.yaml", 1, "failed to find `none.yaml`"),
+        (
+            "-f seeds/s.yaml mapproxy.yaml",
+            1,
+            "`--proxy-conf` expects a `mapproxy.yaml`",
+        ),
+        ("-f mapproxy.yaml seeds/other.yaml", 1, "this is no seed configuration"),
     ] {
         let checked = run(site.folder(), &format!("check {arguments}")).await?;
         assert_eq!(checked.code, code, "{arguments}: {}", checked.stdout);

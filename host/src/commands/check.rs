@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 
 use super::{absolute, compiler, runtime};
 use crate::app::{self, LoadError};
@@ -81,6 +81,19 @@ async fn problems(guests: &Guests, file: &Path) -> Vec<Problem> {
 
 /// What is wrong with a seed configuration, and with the configuration it is for.
 async fn seed_problems(guests: &Guests, main: &Path, seed: &Path) -> Vec<Problem> {
+    // Of files that were mixed up, every key is an unknown one: that would not tell what is wrong.
+    if is_seed(main) {
+        return LoadError::Host(anyhow!(
+            "this is a seed configuration, `--proxy-conf` expects a `mapproxy.yaml`"
+        ))
+        .into_problems(main);
+    }
+    if kind(seed) == Some(Kind::Maps) {
+        return LoadError::Host(anyhow!(
+            "this is no seed configuration: there are neither `seeds` nor `cleanups`"
+        ))
+        .into_problems(seed);
+    }
     let paths = absolute(main).and_then(|main| Ok((main, absolute(seed)?)));
     let compiled = match paths {
         Ok((main, seed)) => app::compile(guests, &main, Some(&seed)).await,
@@ -109,17 +122,33 @@ fn only_main(files: &[PathBuf]) -> Option<PathBuf> {
     <[PathBuf; 1]>::try_from(mains).ok().map(|[main]| main)
 }
 
-/// Whether a file is a seed configuration. What one is the component knows; to tell which of the files of a command line
-/// belong together, the keys that begin a line are enough.
-fn is_seed(file: &Path) -> bool {
-    let Ok(text) = std::fs::read_to_string(file) else {
-        return false;
-    };
+/// What a file says it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// a `mapproxy.yaml`
+    Maps,
+    /// a seed configuration
+    Tasks,
+}
+
+/// The component knows better what a file is; to tell which of the files of a command line belong together, the keys
+/// that begin a line are enough.
+fn kind(file: &Path) -> Option<Kind> {
+    let text = std::fs::read_to_string(file).ok()?;
     let has = |keys: &[&str]| {
         let mut names = text.lines().filter_map(|line| line.split_once(':'));
         names.any(|(name, _)| keys.contains(&name.trim_end()))
     };
-    has(&["seeds", "cleanups"]) && !has(&["services", "layers", "caches", "sources"])
+    let maps = has(&["services", "layers", "caches", "sources"]);
+    match (maps, has(&["seeds", "cleanups"])) {
+        (true, false) => Some(Kind::Maps),
+        (false, true) => Some(Kind::Tasks),
+        _ => None,
+    }
+}
+
+fn is_seed(file: &Path) -> bool {
+    kind(file) == Some(Kind::Tasks)
 }
 
 fn is_same(one: &Problem, other: &Problem) -> bool {
