@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mapproxy_core::platform::{Clock, Files, HttpClient, Platform, UnixTime};
+use mapproxy_core::platform::{Attempt, Clock, Files, HttpClient, Platform, UnixTime};
 use wasip2::clocks::{monotonic_clock, wall_clock};
 use wasip2::random::random::get_random_u64;
 
@@ -15,6 +15,18 @@ pub(crate) struct Wasi {
     pub(crate) files: WasiFiles,
     http: WasiHttp,
     clock: WasiClock,
+    attempt: Option<Attempt>,
+}
+
+impl Wasi {
+    /// For a piece of work, whose name is the same for each try to do it.
+    pub(crate) fn for_piece(piece: u64) -> Self {
+        let number = get_random_u64();
+        Self {
+            attempt: Some(Attempt { piece, number }),
+            ..Self::default()
+        }
+    }
 }
 
 impl Platform for Wasi {
@@ -28,6 +40,10 @@ impl Platform for Wasi {
 
     fn clock(&self) -> &dyn Clock {
         &self.clock
+    }
+
+    fn attempt(&self) -> Option<Attempt> {
+        self.attempt
     }
 }
 

@@ -1,5 +1,6 @@
 //! `mapproxy:proxy/seeding`: types of the WIT in and out.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::rc::Rc;
 
 use mapproxy_core::config::model::SeedKind;
@@ -11,8 +12,12 @@ use crate::platform::Wasi;
 use crate::{configuration, logger};
 
 fn seeder() -> Result<Seeder, String> {
+    seeder_on(Wasi::default())
+}
+
+fn seeder_on(wasi: Wasi) -> Result<Seeder, String> {
     logger::install();
-    let wasi = Rc::new(Wasi::default());
+    let wasi = Rc::new(wasi);
     let compiled = configuration::current(&wasi)?;
     let platform: Rc<dyn Platform> = wasi;
     Ok(Seeder::new(platform, compiled))
@@ -97,7 +102,9 @@ pub(crate) fn plan(
 }
 
 pub(crate) fn run(task: u32, options: wit::Options, id: &str) -> Result<wit::Report, wit::Failure> {
-    let report = seeder()
+    let mut piece = DefaultHasher::new();
+    (options.run, task, id).hash(&mut piece);
+    let report = seeder_on(Wasi::for_piece(piece.finish()))
         .map_err(wit::Failure::Permanent)?
         .run(task, &self::options(options), id)
         .map_err(failure)?;

@@ -48,7 +48,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     // What a run of pieces is doing is shown by other means.
     let log = if matches!(cli.command, Command::Seed(_)) {
-        "warn"
+        "warn,guest=error"
     } else {
         "info"
     };

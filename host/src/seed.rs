@@ -13,7 +13,10 @@ mod task;
 
 pub(crate) use self::concurrency::Concurrency;
 pub(crate) use self::gate::{Rates, Turnstile};
-pub(crate) use self::output::{Output, OutputFormat, Style, estimate_text};
-pub(crate) use self::progress_file::ProgressFile;
-pub(crate) use self::runner::{Ended, OnError, Pieces, Retries, Runner};
-pub(crate) use self::task::{Task, listed};
+pub(crate) use self::ledger::Checkpoint;
+pub(crate) use self::output::{
+    Output, OutputFormat, Style, beside_bars, err, estimate_line, estimate_text, estimated_bytes, least_time,
+};
+pub(crate) use self::progress_file::{ProgressFile, new_run};
+pub(crate) use self::runner::{Ended, OnError, Retries, Runner};
+pub(crate) use self::task::{Failed, PieceList, Task};

@@ -119,7 +119,7 @@ async fn a_killed_run_goes_on_where_it_was() -> Result<()> {
         site.sample.requested(needed * kill / (KILLS + 1), PATIENCE).await?;
         child.kill().await?;
     }
-    // A dead process leaves its locks, which the next one breaks when they are old.
+    // A dead process leaves its locks, which the run that goes on takes.
     let done = seed(&site, "--seed=deep --continue -q").await?;
     assert_eq!(done.code, 0, "{}", done.stderr);
     assert_eq!(tiles(&site), expected);
@@ -135,13 +135,25 @@ async fn a_killed_run_goes_on_where_it_was() -> Result<()> {
     Ok(())
 }
 
-/// Meta tiles of level 3 of the sample's map that fail, by a part of their request.
-async fn failing(fault: Fault, arguments: &str) -> Result<()> {
-    let site = site()?;
-    site.sample.fault(Fault {
+/// Requests for one meta tile of level 3, which is `3/0/6`.
+fn one_meta_tile(fault: Fault) -> Fault {
+    Fault {
         matching: "bbox=-20037508.342789244,-20037508.342789248,-10018754.17139462".to_owned(),
         ..fault
-    });
+    }
+}
+
+/// A meta tile of which no request is answered well.
+fn broken() -> Fault {
+    one_meta_tile(Fault {
+        status: Some(500),
+        ..Fault::default()
+    })
+}
+
+async fn failing(fault: Fault, arguments: &str) -> Result<()> {
+    let site = site()?;
+    site.sample.fault(one_meta_tile(fault));
     let done = seed(&site, &format!("--seed=world --failed-file failed.txt {arguments}")).await?;
     assert_eq!(done.code, 4, "{}\n{}", done.stdout, done.stderr);
     let failed = std::fs::read_to_string(site.folder().join("failed.txt"))?;
@@ -464,5 +476,135 @@ async fn a_bad_source_ends_in_an_exact_list_that_completes_the_cache() -> Result
     assert_eq!(done.code, 0, "{}", done.stderr);
     assert_eq!(site.sample.requests().len(), failed.len(), "nothing else is asked for");
     assert_eq!(tiles(&site).len(), 1365);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_run_that_goes_on_tries_what_has_failed() -> Result<()> {
+    for stop in ["", "--on-error stop"] {
+        let site = site()?;
+        site.sample.fault(broken());
+        let bounds = format!("--seed=world --max-retries 1 --retry-wait 100ms {stop}");
+        let done = seed(&site, &bounds).await?;
+        assert_eq!(done.code, 4, "{}", done.stderr);
+        let told = "3/0/6 of seed world: map_cache on GLOBAL_WEBMERCATOR is tried again in 0.1 s: ";
+        assert!(done.stderr.contains(told), "{}", done.stderr);
+        assert!(done.stderr.contains("`--continue` tries them again"), "{}", done.stderr);
+
+        let done = seed(&site, &format!("{bounds} --continue")).await?;
+        assert_eq!(done.code, 4, "it still fails: {}", done.stderr);
+
+        site.sample.reset();
+        let done = seed(&site, "--seed=world --continue").await?;
+        assert_eq!(done.code, 0, "{}", done.stderr);
+        assert_eq!(tiles(&site).len(), 85);
+        if stop.is_empty() {
+            assert_eq!(site.sample.requests().len(), 1, "nothing else is made");
+        }
+        assert!(!site.folder().join(".mapproxy_seed_progress").exists());
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_list_is_replaced_by_what_is_left_of_it() -> Result<()> {
+    let site = site()?;
+    site.sample.fault(broken());
+    let list = site.folder().join("list.txt");
+    std::fs::write(&list, "3/0/6\n3/2/6\n")?;
+    let again = "--seed=world --tiles-file list.txt --failed-file list.txt --max-retries 0";
+    let done = seed(&site, again).await?;
+    assert_eq!(done.code, 4, "{}", done.stderr);
+    let left = std::fs::read_to_string(&list)?;
+    assert!(
+        left.starts_with("3/0/6\tmap_cache\tGLOBAL_WEBMERCATOR\tseed world\t") && left.lines().count() == 1,
+        "{left}"
+    );
+    site.sample.reset();
+    let done = seed(&site, again).await?;
+    assert_eq!((done.code, std::fs::read_to_string(&list)?), (0, String::new()), "{}", done.stderr);
+    assert_eq!(tiles(&site).len(), 8);
+    Ok(())
+}
+
+#[tokio::test]
+async fn lists_are_for_the_tasks_that_have_such_tiles() -> Result<()> {
+    let site = site()?;
+    let check = async |list: &str, code: i32, told: &str| -> Result<()> {
+        std::fs::write(site.folder().join("list.txt"), list)?;
+        let done = seed(&site, "--seed=world,west --tiles-file list.txt").await?;
+        assert_eq!(done.code, code, "{list}: {}", done.stderr);
+        assert!(done.stderr.contains(told), "{list}: {}", done.stderr);
+        Ok(())
+    };
+    check("nonsense\n", 2, "`list.txt`: line 1: expected `z/x/y`, found `nonsense`").await?;
+    check("4/0/0\n", 1, "line 1 of the list is for none of the tasks").await?;
+    check("2/0/0\tother\n", 1, "line 1 of the list is for none of the tasks").await?;
+    assert_eq!(site.sample.requests().len(), 0);
+    check("4/0/0\n2/0/0\n", 0, "line 1 of the list is for none of the tasks").await?;
+    assert_eq!(site.sample.requests().len(), 1, "both tasks have it, and it is made once");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_run_over_other_things_leaves_the_state_alone() -> Result<()> {
+    let site = site()?;
+    site.sample.fault(Fault {
+        latency_ms: 50,
+        ..Fault::default()
+    });
+    let mut child = start(site.folder(), "seed -s seed.yaml --seed=deep -q".split(' '))?;
+    let needed = 22 + 64 + 256;
+    site.sample.requested(needed / 2, PATIENCE).await?;
+    child.kill().await?;
+    site.sample.reset();
+    let state = site.folder().join(".mapproxy_seed_progress");
+    std::fs::write(site.folder().join("list.txt"), "3/0/6\n")?;
+    for other in [
+        "--tiles-file list.txt --reseed-file stamp --reseed-interval 1d",
+        "--seed=world",
+        "--cleanup=old -i",
+    ] {
+        let done = seed(&site, other).await?;
+        assert_eq!(done.code, 0, "{other}: {}", done.stderr);
+        assert!(state.exists(), "{other}");
+    }
+    assert!(!site.folder().join("stamp").exists(), "a list is no complete run");
+
+    let before = site.sample.requests().len();
+    let done = seed(&site, "--seed=deep --continue").await?;
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    assert_eq!(tiles(&site).len(), 1365);
+    assert!(
+        site.sample.requests().len() - before <= needed / 2 + 2,
+        "it goes on from where it was"
+    );
+    assert!(!state.exists());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_piece_that_is_given_up_leaves_nothing_locked() -> Result<()> {
+    let site = site()?;
+    site.sample.fault(one_meta_tile(Fault {
+        times: Some(1),
+        hold: true,
+        ..Fault::default()
+    }));
+    // before the request itself is timed out, and all tries before a lock grows stale
+    let bounds = "--piece-timeout 1500ms --max-retries 5 --retry-wait 100ms";
+    let done = seed(&site, &format!("--seed=world -q {bounds}")).await?;
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    assert_eq!(tiles(&site).len(), 85);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_state_that_cannot_be_written_is_told_at_once() -> Result<()> {
+    let site = site()?;
+    let done = seed(&site, "--seed=world --progress-file nowhere/state").await?;
+    assert_eq!(done.code, 1, "{}", done.stderr);
+    assert!(done.stderr.contains("failed to write `nowhere/state`"), "{}", done.stderr);
+    assert_eq!(site.sample.requests().len(), 0);
     Ok(())
 }

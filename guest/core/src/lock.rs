@@ -12,6 +12,9 @@
 //!   remove this incarnation of the lock; it looks again before it does. If the breaker dies in its turn, its file
 //!   grows stale and `<lock>.<token>.1` is next.
 //!
+//! An instance that is one of several tries to do something ([`Attempt`]) need not wait until the lock of an earlier try is
+//! stale: its tokens begin with the piece and the number of the try.
+//!
 //! The age is the clock's time less the file's. Where the file server's clock runs ahead of ours that would never grow
 //! old, so a waiter also takes a lock for dead whose time has not moved while it watched for [`STALE_AFTER`].
 //! What is left: a holder (or breaker) that is stopped for 15 s exactly between looking and removing can remove
@@ -22,7 +25,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::platform::{FileError, Links, Platform, UnixTime};
+use crate::platform::{Attempt, FileError, Links, Platform, UnixTime};
 
 /// Without a sign of life for this long a lock is dead.
 pub const STALE_AFTER: Duration = Duration::from_secs(15);
@@ -58,7 +61,7 @@ pub struct FileLock {
 impl FileLock {
     /// Takes the lock if it is free. Creates missing directories.
     pub fn try_acquire(platform: &Rc<dyn Platform>, path: &str) -> Result<Option<Self>, FileError> {
-        let token = format!("{:016x}", platform.clock().random());
+        let token = token(platform.as_ref());
         match platform.files().create_new(path, token.as_bytes()) {
             Ok(()) => {
                 let last_beat = Cell::new(platform.clock().monotonic());
@@ -230,6 +233,23 @@ impl Waiter {
     }
 }
 
+/// Of a lock that is taken now.
+fn token(platform: &dyn Platform) -> String {
+    let random = platform.clock().random();
+    match platform.attempt() {
+        Some(Attempt { piece, number }) => format!("{piece:016x}{number:016x}{random:016x}"),
+        None => format!("{random:016x}"),
+    }
+}
+
+/// Whether an earlier try to do what this instance does took the lock.
+fn is_of_earlier_attempt(platform: &dyn Platform, token: &str) -> bool {
+    platform.attempt().is_some_and(|Attempt { piece, number }| {
+        let of_piece = token.strip_prefix(&format!("{piece:016x}"));
+        of_piece.is_some_and(|rest| rest.len() == 32 && !rest.starts_with(&format!("{number:016x}")))
+    })
+}
+
 /// What is known of the present holder of a lock.
 #[derive(Debug, Clone, PartialEq)]
 struct Holder {
@@ -279,7 +299,7 @@ impl Watch {
             _ => now,
         };
         let silent = now.saturating_sub(since) >= STALE_AFTER;
-        let dead = silent || is_old(platform, found.beat);
+        let dead = silent || is_old(platform, found.beat) || is_of_earlier_attempt(platform, &found.id);
         let broken = dead && break_lock(platform, &self.path, &found);
         self.seen = Some((found, since));
         broken
@@ -299,7 +319,11 @@ fn break_lock(platform: &dyn Platform, path: &str, dead: &Holder) -> bool {
             Ok(()) => {
                 let still_there = holder(platform, path).is_some_and(|found| found == *dead);
                 if still_there {
-                    log::warn!(target: "mapproxy.lock", "removing `{path}`: its holder showed no sign of life for {} s", STALE_AFTER.as_secs());
+                    if is_of_earlier_attempt(platform, &dead.id) {
+                        log::debug!(target: "mapproxy.lock", "removing `{path}`, which an earlier try left behind");
+                    } else {
+                        log::warn!(target: "mapproxy.lock", "removing `{path}`: its holder showed no sign of life for {} s", STALE_AFTER.as_secs());
+                    }
                     let _ = files.remove(path);
                 }
                 for made in 0..=attempt {
@@ -404,6 +428,38 @@ mod tests {
         assert_eq!(memory.paths(), [PATH]);
         drop(lock);
         assert!(memory.paths().is_empty());
+    }
+
+    #[test]
+    fn what_an_earlier_try_left_locked_is_free() {
+        let (memory, platform) = platform();
+        let attempt = |piece, number| memory.attempt.set(Some(Attempt { piece, number }));
+        attempt(7, 1);
+        std::mem::forget(FileLock::try_acquire(&platform, PATH).unwrap());
+        let waited_for = |expect: std::ops::Range<f64>| {
+            let before = platform.clock().monotonic();
+            let _lock = FileLock::acquire(&platform, PATH, Duration::from_mins(1)).unwrap();
+            let waited = (platform.clock().monotonic() - before).as_secs_f64();
+            assert!(expect.contains(&waited), "{waited}");
+        };
+        attempt(7, 2);
+        waited_for(0.0..0.1);
+        assert!(memory.paths().is_empty(), "{:?}", memory.paths());
+
+        let slot = "/locks/source-0";
+        std::mem::forget(FileLock::try_acquire(&platform, slot).unwrap());
+        attempt(7, 3);
+        assert!(acquire_slot(&platform, "/locks/source-", 1, Duration::from_secs(1), &mut || {}).is_ok());
+
+        // Those of other pieces and of this try itself may be in use.
+        std::mem::forget(FileLock::try_acquire(&platform, PATH).unwrap());
+        attempt(8, 4);
+        waited_for(15.0..16.1);
+        std::mem::forget(FileLock::try_acquire(&platform, PATH).unwrap());
+        waited_for(15.0..16.1);
+        std::mem::forget(FileLock::try_acquire(&platform, PATH).unwrap());
+        memory.attempt.set(None);
+        waited_for(15.0..16.1);
     }
 
     #[test]

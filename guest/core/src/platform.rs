@@ -18,6 +18,21 @@ pub trait Platform: fmt::Debug {
     fn files(&self) -> &dyn Files;
     fn http(&self) -> &dyn HttpClient;
     fn clock(&self) -> &dyn Clock;
+
+    /// What of a larger work this instance does, if it does some.
+    fn attempt(&self) -> Option<Attempt> {
+        None
+    }
+}
+
+/// One of the tries to do a piece of work, of which no two run at the same time: what an earlier one left locked when it
+/// was killed is free.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Attempt {
+    /// the same in each try
+    pub piece: u64,
+    /// another in each try
+    pub number: u64,
 }
 
 /// Seconds since 1970-01-01T00:00:00Z with fractions, as MapProxy keeps time stamps.

@@ -1,5 +1,6 @@
 //! `mapproxy seed`.
 
+use std::collections::{HashSet, VecDeque};
 use std::fs::{self, File};
 use std::io::{BufRead as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -16,7 +17,7 @@ use tracing::{info, warn};
 use super::absolute;
 use super::check::fail;
 use crate::app::{Loader, log_warnings};
-use crate::bindings::seeding::Options;
+use crate::bindings::seeding::{Estimate, Options};
 use crate::cli::ComponentArgs;
 use crate::component;
 use crate::directories::next_round;
@@ -26,8 +27,8 @@ use crate::outbound::{Outbound, OutboundLimits};
 use crate::seed::args::SeedArgs;
 use crate::seed::map::{self, TaskMap};
 use crate::seed::{
-    Concurrency, Ended, Output, Pieces, ProgressFile, Rates, Retries, Runner, Style, Task, Turnstile, estimate_text,
-    listed,
+    Checkpoint, Concurrency, Ended, Failed, Output, PieceList, ProgressFile, Rates, Retries, Runner, Style, Task,
+    Turnstile, err, estimate_line, estimate_text, estimated_bytes, least_time,
 };
 
 /// Instances beside those of pieces: one that plans, one that counts.
@@ -80,21 +81,17 @@ pub(crate) fn seed(args: &SeedArgs, component: &ComponentArgs) -> Result<ExitCod
                 stopper.send_modify(|stop| *stop = (*stop).max(1));
             });
         }
-        let now = unix_now();
-        let progress = if args.continue_seed {
-            ProgressFile::read(&args.progress_file, now)
-        } else {
-            ProgressFile::new(&args.progress_file, now)
-        };
+        let progress = ProgressFile::open(&args.progress_file, args.continue_seed);
         let runner = Runner {
             guests: Arc::clone(&loader.guests),
             app: Arc::new(app),
             turnstile: Turnstile::new(Rates::new(args.rate.clone())),
             options: Options {
-                started: progress.started,
+                started: unix_now(),
                 skip_uncached: args.skip_uncached,
                 skip_geoms_for_last_levels: args.skip_geoms_for_last_levels,
                 dry_run: args.dry_run,
+                run: progress.run,
             },
             concurrency: args.concurrency,
             retries: Retries {
@@ -105,7 +102,7 @@ pub(crate) fn seed(args: &SeedArgs, component: &ComponentArgs) -> Result<ExitCod
             piece_timeout: args.piece_timeout,
             stop,
         };
-        run(args, &runner, progress).await
+        run(args, &runner, progress, &seed_conf).await
     })
 }
 
@@ -151,8 +148,12 @@ impl Work {
     }
 }
 
-async fn run(args: &SeedArgs, runner: &Runner, mut progress: ProgressFile) -> Result<ExitCode> {
+async fn run(args: &SeedArgs, runner: &Runner, mut progress: ProgressFile, seed_conf: &Path) -> Result<ExitCode> {
     let all = runner.tasks().await?;
+    if all.is_empty() {
+        let reason = format!("`{}` has neither `seeds` nor `cleanups`", seed_conf.display());
+        return Ok(configuration_error(&anyhow::anyhow!(reason)));
+    }
     let mut tasks = match select(args, &all) {
         Ok(tasks) => tasks,
         Err(error) => {
@@ -160,15 +161,26 @@ async fn run(args: &SeedArgs, runner: &Runner, mut progress: ProgressFile) -> Re
             return Ok(ExitCode::from(UNKNOWN_TASK));
         }
     };
+    let mut list = None;
+    if let Some(path) = &args.tiles_file {
+        let text = fs::read_to_string(path).with_context(|| format!("failed to read `{}`", path.display()))?;
+        match PieceList::parse(&text) {
+            Ok(pieces) => list = Some(pieces),
+            Err(reason) => return Ok(configuration_error(&anyhow::anyhow!("`{}`: {reason}", path.display()))),
+        }
+    }
     let style = Style {
         format: args.format,
         quiet: args.quiet,
     };
-    let failed_file = args.failed_file.as_deref().filter(|_| !args.dry_run && !args.summary);
-    let mut output = Output::new(style, failed_file)?;
+    let only_looks = args.dry_run || args.summary;
+    let failed_file = args.failed_file.as_deref().filter(|_| !only_looks);
+    let mut output = Output::new(style, failed_file, args.tiles_file.as_deref())?;
+    let offered = tasks.len();
     if args.interactive {
         tasks.retain(wanted);
     }
+    let declined = offered - tasks.len();
     let mut unusable = false;
     if args.summary {
         for task in &tasks {
@@ -200,23 +212,79 @@ async fn run(args: &SeedArgs, runner: &Runner, mut progress: ProgressFile) -> Re
             return Ok(ExitCode::SUCCESS);
         }
     }
-    let list = match &args.tiles_file {
-        Some(path) => Some(fs::read_to_string(path).with_context(|| format!("failed to read `{}`", path.display()))?),
-        None => None,
+    let mut work = Vec::new();
+    for task in tasks {
+        let from = match &mut list {
+            Some(list) => match list.of(&task) {
+                ids if ids.is_empty() => continue,
+                ids => Checkpoint::of_pieces(ids),
+            },
+            None if args.continue_seed => progress.task(&task.key()),
+            None => {
+                progress.forget(&task.key());
+                Checkpoint::default()
+            }
+        };
+        work.push((task, from));
+    }
+    if let Some(list) = &list
+        && let left = list.left()
+        && !left.is_empty()
+    {
+        for number in left.iter().take(NAMED) {
+            err(&format!("line {number} of the list is for none of the tasks"));
+        }
+        if left.len() == list.len() {
+            return Ok(ExitCode::from(UNKNOWN_TASK));
+        }
+    }
+    let keeps_state = list.is_none() && !args.dry_run;
+    if keeps_state {
+        // now, not after an hour, is the time to learn that it cannot be written
+        progress.write()?;
+    }
+    let (began, keys) = (
+        work.iter()
+            .filter_map(|(_, from)| from.started)
+            .fold(runner.options.started, f64::min),
+        work.iter().map(|(task, _)| task.key()).collect::<Vec<_>>(),
+    );
+    let mut run = Run {
+        args,
+        runner,
+        progress: keeps_state.then_some(&mut progress),
+        output: &mut output,
+        left: Vec::new(),
     };
-    let ended = work(args, runner, tasks, list.as_deref(), &mut progress, &mut output).await?;
-    output.summary(failed_file);
+    let ended = run.tasks(work).await?;
+    let left = run.left;
+    if list.is_some() {
+        output.finish_failed_file(&left)?;
+    }
+    output.summary(keeps_state);
     output.event(&json!({ "event": "end", "complete": ended == Ended::Complete, "failed": output.any_failed() }));
     if ended == Ended::Interrupted {
-        output.note("interrupted; `--continue` goes on from here");
+        output.note(if keeps_state {
+            "interrupted; `--continue` goes on from here"
+        } else {
+            "interrupted"
+        });
         return Ok(ExitCode::from(INTERRUPTED));
     }
     if output.any_failed() {
         return Ok(ExitCode::from(FAILED));
     }
-    if ended == Ended::Complete && !args.dry_run {
-        progress.remove();
-        finish_reseed(args, progress.started)?;
+    if ended == Ended::Complete && keeps_state {
+        if keys.len() == all.len() {
+            progress.clear();
+        }
+        for key in &keys {
+            progress.forget(key);
+        }
+        progress.finish()?;
+        if declined == 0 && !unusable {
+            finish_reseed(args, began)?;
+        }
     }
     Ok(if unusable {
         ExitCode::from(CONFIGURATION)
@@ -225,74 +293,131 @@ async fn run(args: &SeedArgs, runner: &Runner, mut progress: ProgressFile) -> Re
     })
 }
 
-async fn work(
-    args: &SeedArgs,
-    runner: &Runner,
-    tasks: Vec<Task>,
-    list: Option<&str>,
-    progress: &mut ProgressFile,
-    output: &mut Output,
-) -> Result<Ended> {
-    let mut waiting: std::collections::VecDeque<Task> = tasks.into();
-    let mut passed = 0;
-    let mut stop = runner.stop.clone();
-    while let Some(task) = waiting.pop_front() {
-        if *stop.borrow_and_update() > 0 {
-            return Ok(Ended::Interrupted);
-        }
-        if args.dry_run && task.is_seed() {
-            describe(runner, &task, output).await?;
-            if let Some((level, picture)) = runner.look(&task).await?.levels.last() {
-                output.note(&format!("  level {level}:\n{}", map::small(picture).trim_end()));
-            }
-            continue;
-        }
-        let checkpoint = progress.task(&task.key());
-        if checkpoint.planned && checkpoint.retry.is_empty() && list.is_none() {
-            continue;
-        }
-        let lock = if args.use_cache_lock {
-            CacheLock::take(&task)?
-        } else {
-            Some(CacheLock(None))
-        };
-        let Some(_lock) = lock else {
-            // others first; when all are locked, look again in a while
-            waiting.push_back(task);
-            passed += 1;
-            if passed >= waiting.len() {
-                passed = 0;
-                tokio::select! {
-                    () = tokio::time::sleep(Duration::from_secs(1)) => {}
-                    _ = stop.changed() => {}
+/// Lines of a list that are named because they fit no task.
+const NAMED: usize = 10;
+
+/// Work on all tasks.
+struct Run<'a> {
+    args: &'a SeedArgs,
+    runner: &'a Runner,
+    /// `None`: no state is kept
+    progress: Option<&'a mut ProgressFile>,
+    output: &'a mut Output,
+    /// pieces of a list that were not tried
+    left: Vec<Failed>,
+}
+
+impl Run<'_> {
+    async fn tasks(&mut self, work: Vec<(Task, Checkpoint)>) -> Result<Ended> {
+        let mut waiting: VecDeque<(Task, Checkpoint)> = work.into();
+        let mut passed = 0;
+        let mut told = HashSet::new();
+        let mut stop = self.runner.stop.clone();
+        while let Some((task, from)) = waiting.pop_front() {
+            if *stop.borrow_and_update() > 0 {
+                self.leave(&task, &from);
+                for (task, from) in &waiting {
+                    self.leave(task, from);
                 }
+                return Ok(Ended::Interrupted);
             }
-            continue;
-        };
-        passed = 0;
-        let pieces = match list {
-            Some(list) if task.is_seed() => Pieces::Listed(listed(list, &task)),
-            Some(_) => continue,
-            None => Pieces::Planned(checkpoint),
-        };
-        output.begin(&task, runner.turnstile.requests());
-        let keeps_state = list.is_none() && !args.dry_run;
-        let mut save = |checkpoint| {
-            if !keeps_state {
-                return;
+            if self.args.dry_run && task.is_seed() {
+                self.describe(&task, &from).await?;
+                continue;
             }
-            progress.set(&task.key(), checkpoint);
-            if let Err(error) = progress.write() {
-                warn!("{error:#}");
+            if from.is_complete() {
+                self.output.note(&format!("{}: nothing is left to do", task.title()));
+                continue;
             }
-        };
-        let ended = runner.run(&task, pieces, output, &mut save).await?;
-        output.end(&task, runner.turnstile.requests());
-        if ended != Ended::Complete {
-            return Ok(ended);
+            let lock = if self.args.use_cache_lock {
+                CacheLock::take(&task)?
+            } else {
+                Some(CacheLock(None))
+            };
+            let Some(_lock) = lock else {
+                if self.args.quiet == 0 && told.insert(task.key()) {
+                    err(&format!(
+                        "{}: another seed works on this cache, waiting for it",
+                        task.title()
+                    ));
+                }
+                // others first; when all are locked, look again in a while
+                waiting.push_back((task, from));
+                passed += 1;
+                if passed >= waiting.len() {
+                    tokio::select! {
+                        () = tokio::time::sleep(Duration::from_secs(1)) => {}
+                        _ = stop.changed() => {}
+                    }
+                }
+                continue;
+            };
+            passed = 0;
+            let ended = self.task(&task, from).await?;
+            if ended != Ended::Complete {
+                for (task, from) in &waiting {
+                    self.leave(task, from);
+                }
+                return Ok(ended);
+            }
         }
+        Ok(Ended::Complete)
     }
-    Ok(Ended::Complete)
+
+    async fn task(&mut self, task: &Task, from: Checkpoint) -> Result<Ended> {
+        let mut about = None;
+        if task.is_seed() && from == Checkpoint::default() && self.args.quiet == 0 {
+            let estimate = self.runner.count(task).await?;
+            tell_estimate(self.runner, task, &estimate, self.output);
+            about = Some(estimate_line(&estimate, self.runner.turnstile.rates().per_second()));
+        }
+        self.output
+            .begin(task, about.as_deref(), self.runner.turnstile.requests());
+        let (progress, mut last) = (&mut self.progress, Checkpoint::default());
+        let mut save = |checkpoint: Checkpoint| {
+            if let Some(progress) = progress {
+                progress.set(&task.key(), checkpoint);
+                if let Err(error) = progress.write() {
+                    warn!("{error:#}");
+                }
+            } else {
+                last = checkpoint;
+            }
+        };
+        let ended = self.runner.run(task, from, self.output, &mut save).await?;
+        self.output.end(task, self.runner.turnstile.requests());
+        self.leave(task, &last);
+        Ok(ended)
+    }
+
+    /// Notes what of a list is left; what has failed is noted already.
+    fn leave(&mut self, task: &Task, from: &Checkpoint) {
+        if self.progress.is_some() {
+            return;
+        }
+        let failed = self.output.failed_of(task);
+        let left = from.retry.iter().filter(|id| !failed.contains(id.as_str()));
+        self.left
+            .extend(left.map(|id| Failed::new(task, id.clone(), "not tried".to_owned())));
+    }
+
+    /// Tells what would be made.
+    async fn describe(&mut self, task: &Task, from: &Checkpoint) -> Result<()> {
+        if !from.retry.is_empty() {
+            self.output
+                .note(&format!("{}\n  {} pieces of the list:", task.title(), from.retry.len()));
+            for id in &from.retry {
+                self.output.note(&format!("    {id}"));
+            }
+            return Ok(());
+        }
+        describe(self.runner, task, self.output).await?;
+        if let Some((level, picture)) = self.runner.look(task).await?.levels.last() {
+            self.output
+                .note(&format!("  level {level}:\n{}", map::small(picture).trim_end()));
+        }
+        Ok(())
+    }
 }
 
 /// The tasks that are asked for.
@@ -348,21 +473,28 @@ async fn describe(runner: &Runner, task: &Task, output: &Output) -> Result<()> {
         text.push_str(&estimate_text(&estimate, runner.turnstile.rates().per_second()));
     }
     output.note(&text);
+    tell_estimate(runner, task, &estimate, output);
+    Ok(())
+}
+
+/// The event of an estimate.
+fn tell_estimate(runner: &Runner, task: &Task, estimate: &Estimate, output: &Output) {
     let levels: Vec<_> = estimate
         .levels
         .iter()
         .map(|level| json!({ "level": level.level, "tiles": level.tiles, "pieces": level.pieces }))
         .collect();
+    let seconds = least_time(estimate, runner.turnstile.rates().per_second()).map(|time| time.as_secs_f64());
     output.event(&json!({
         "event": "estimate", "kind": task.kind(), "name": task.info.name, "cache": task.info.cache,
         "grid": task.info.grid, "exact": estimate.exact, "levels": levels,
+        "bytes": task.is_seed().then(|| estimated_bytes(estimate)), "seconds_at_least": seconds,
     }));
-    Ok(())
 }
 
 /// Asks whether a task is to be run.
 fn wanted(task: &Task) -> bool {
-    let mut out = std::io::stdout().lock();
+    let mut out = std::io::stderr().lock();
     let facts = task.info.facts.join("\n  ");
     let _ = write!(out, "{}\n  {facts}\nrun this task? [y/N] ", task.title()).and_then(|()| out.flush());
     let mut answer = String::new();

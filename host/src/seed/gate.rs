@@ -86,9 +86,14 @@ impl Rates {
         self.0.iter().filter(fits).map(|rate| rate.interval).max()
     }
 
-    /// Requests a second that are possible at most, for estimates.
+    /// Requests a second that are possible at most, for estimates. A single rate of one server counts for all: it is most
+    /// likely the one that is asked.
     pub(crate) fn per_second(&self) -> Option<f64> {
-        self.total().map(|interval| 1.0 / interval.as_secs_f64())
+        let only = match &self.0[..] {
+            [rate] => Some(rate.interval),
+            _ => None,
+        };
+        self.total().or(only).map(|interval| 1.0 / interval.as_secs_f64())
     }
 }
 
@@ -147,6 +152,13 @@ impl Turnstile {
         let ways = origins.iter().filter_map(|origin| state.origins.get(origin));
         let times = ways.flat_map(|way| [way.next, way.paused_until]).chain([state.next]);
         times.flatten().max().filter(|time| *time > Instant::now())
+    }
+
+    /// Whether one of these servers asked for a pause.
+    pub(super) fn paused(&self, origins: &[OriginKey]) -> bool {
+        let state = self.state();
+        let mut ways = origins.iter().filter_map(|origin| state.origins.get(origin));
+        ways.any(|way| way.paused_until.is_some_and(|until| until > Instant::now()))
     }
 
     /// Takes a place: how long to wait for it, or why not to.
@@ -251,12 +263,18 @@ impl Gate for PieceGate {
                     seen.origins.push(origin.clone());
                 }
             }
-            let Ok(wait) = self.turnstile.reserve(origin, Instant::now()) else {
-                self.held.store(true, Ordering::Relaxed);
-                return Err(Error::HttpRequestDenied);
-            };
-            if !wait.is_zero() {
-                tokio::time::sleep(wait).await;
+            loop {
+                let Ok(wait) = self.turnstile.reserve(origin, Instant::now()) else {
+                    self.held.store(true, Ordering::Relaxed);
+                    return Err(Error::HttpRequestDenied);
+                };
+                if !wait.is_zero() {
+                    tokio::time::sleep(wait).await;
+                }
+                // The server may have asked for a pause meanwhile.
+                if !self.turnstile.paused(std::slice::from_ref(origin)) {
+                    break;
+                }
             }
             self.turnstile.requests.fetch_add(1, Ordering::Relaxed);
             Ok(())
@@ -357,6 +375,25 @@ mod tests {
             turnstile.opens(&[other]).unwrap() > first + Duration::from_millis(500),
             "the pause doubles"
         );
+    }
+
+    #[tokio::test]
+    async fn what_waits_for_its_turn_waits_for_a_pause_too() {
+        let turnstile = turnstile(&["20/s"]);
+        let busy = origin("busy");
+        turnstile.reserve(&busy, Instant::now()).unwrap();
+        let gate = PieceGate::new(Arc::clone(&turnstile));
+        let waiting = tokio::spawn({
+            let busy = busy.clone();
+            async move { gate.admit(&busy).await.is_ok() }
+        });
+        tokio::task::yield_now().await;
+        let mut headers = HeaderMap::new();
+        headers.insert(RETRY_AFTER, "1".parse().unwrap());
+        turnstile.note(&busy, Some(StatusCode::TOO_MANY_REQUESTS), Some(&headers));
+        let pause_ends = Instant::now() + Duration::from_millis(950);
+        assert!(waiting.await.unwrap());
+        assert!(Instant::now() > pause_ends);
     }
 
     #[test]

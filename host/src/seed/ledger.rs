@@ -10,6 +10,7 @@ pub(super) type BatchNumber = u64;
 
 #[derive(Debug)]
 struct Batch {
+    pieces: usize,
     left: usize,
     /// `None`: the task ends here
     cursor: Option<Vec<u8>>,
@@ -19,6 +20,8 @@ struct Batch {
 /// The state of a task that can be saved.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Checkpoint {
+    /// when work on it began, seconds since 1970: what ages are counted from; `None`: it has not begun
+    pub(crate) started: Option<f64>,
     /// everything is planned and done but for `retry`
     pub(crate) planned: bool,
     /// where planning goes on; `None`: from the beginning
@@ -26,6 +29,22 @@ pub(crate) struct Checkpoint {
     pub(crate) progress: f64,
     /// pieces to be done beside those behind the cursor
     pub(crate) retry: Vec<String>,
+}
+
+impl Checkpoint {
+    /// These pieces and nothing else.
+    pub(crate) fn of_pieces(ids: Vec<String>) -> Self {
+        Self {
+            planned: true,
+            progress: 1.0,
+            retry: ids,
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn is_complete(&self) -> bool {
+        self.planned && self.retry.is_empty()
+    }
 }
 
 /// The pieces of a task.
@@ -36,14 +55,24 @@ pub(super) struct Ledger {
     /// behind the last batch of which everything is done
     safe: Checkpoint,
     waiting: BTreeSet<String>,
+    /// for good; a run that goes on tries them again
+    failed: BTreeSet<String>,
+    /// pieces that were noted at the beginning
+    noted: usize,
+    /// pieces planned by this run, and their share of the task
+    planned: (u64, f64),
 }
 
 impl Ledger {
     pub(super) fn new(from: Checkpoint) -> Self {
+        let waiting: BTreeSet<String> = from.retry.iter().cloned().collect();
         Self {
             first: 0,
             batches: VecDeque::new(),
-            waiting: from.retry.iter().cloned().collect(),
+            noted: waiting.len(),
+            waiting,
+            failed: BTreeSet::new(),
+            planned: (0, 0.0),
             safe: from,
         }
     }
@@ -51,7 +80,11 @@ impl Ledger {
     /// Pieces were planned; returns the number to give back with each when it is done.
     pub(super) fn planned(&mut self, pieces: usize, cursor: Option<Vec<u8>>, progress: f64) -> BatchNumber {
         let number = self.first + self.batches.len() as u64;
+        let before = self.batches.back().map_or(self.safe.progress, |batch| batch.progress);
+        self.planned.0 += pieces as u64;
+        self.planned.1 += progress - before;
         self.batches.push_back(Batch {
+            pieces,
             left: pieces,
             cursor,
             progress,
@@ -60,12 +93,18 @@ impl Ledger {
         number
     }
 
-    /// A piece of a batch is done, for good or ill.
+    /// A piece of a batch is done.
     pub(super) fn done(&mut self, batch: Option<BatchNumber>, id: &str) {
         match batch {
             Some(batch) => self.leave(batch),
             None => _ = self.waiting.remove(id),
         }
+    }
+
+    /// A piece of a batch has failed for good.
+    pub(super) fn failed(&mut self, batch: Option<BatchNumber>, id: &str) {
+        self.failed.insert(id.to_owned());
+        self.done(batch, id);
     }
 
     /// A piece of a batch has to be tried again later; from now on it is kept by itself.
@@ -99,14 +138,26 @@ impl Ledger {
 
     pub(super) fn checkpoint(&self) -> Checkpoint {
         Checkpoint {
-            retry: self.waiting.iter().cloned().collect(),
+            retry: self.waiting.union(&self.failed).cloned().collect(),
             ..self.safe.clone()
         }
     }
 
-    /// Share of the task that is done, from what is planned.
+    /// Share of the task that is done, from what is planned; pieces that wait for another try are not.
     pub(super) fn progress(&self) -> f64 {
-        self.safe.progress
+        let mut progress = self.safe.progress;
+        let mut before = progress;
+        for batch in &self.batches {
+            let left = batch.left as f64 / batch.pieces.max(1) as f64;
+            progress += (batch.progress - before) * (1.0 - left);
+            before = batch.progress;
+        }
+        let share = match (self.planned, self.noted) {
+            ((pieces, share), _) if pieces > 0 => share / pieces as f64,
+            (_, noted) if noted > 0 => 1.0 / noted as f64,
+            _ => 0.0,
+        };
+        (progress - self.waiting.len() as f64 * share).clamp(0.0, 1.0)
     }
 }
 
@@ -132,15 +183,57 @@ mod tests {
         assert_eq!(checkpoint.cursor.as_deref(), Some(&b"two"[..]));
         assert_eq!((checkpoint.planned, checkpoint.retry), (false, vec!["b".to_owned()]));
         ledger.done(Some(third), "d");
-        assert!(ledger.checkpoint().planned);
+        assert!(ledger.checkpoint().planned && !ledger.checkpoint().is_complete());
         ledger.done(None, "b");
-        assert_eq!(ledger.checkpoint().retry, Vec::<String>::new());
+        assert!(ledger.checkpoint().is_complete());
+    }
+
+    #[test]
+    fn what_failed_is_left_for_the_run_that_goes_on() {
+        let mut ledger = Ledger::new(Checkpoint::default());
+        let batch = ledger.planned(2, None, 1.0);
+        ledger.failed(Some(batch), "a");
+        ledger.postponed(Some(batch), "b");
+        ledger.failed(None, "b");
+        let checkpoint = ledger.checkpoint();
+        assert_eq!(
+            (checkpoint.planned, &checkpoint.retry[..]),
+            (true, &["a".to_owned(), "b".to_owned()][..])
+        );
+        assert!(ledger.progress() > 0.999, "nothing more is done");
+        let mut ledger = Ledger::new(checkpoint);
+        ledger.done(None, "a");
+        assert_eq!(ledger.checkpoint().retry, ["b"]);
+    }
+
+    #[test]
+    fn progress_counts_pieces_that_are_done() {
+        let near = |ledger: &Ledger, expect: f64| {
+            let progress = ledger.progress();
+            assert!((progress - expect).abs() < 1e-9, "{progress}, expected {expect}");
+        };
+        let mut ledger = Ledger::new(Checkpoint::default());
+        let first = ledger.planned(4, Some(b"one".to_vec()), 0.5);
+        let second = ledger.planned(4, None, 1.0);
+        near(&ledger, 0.0);
+        ledger.done(Some(second), "e");
+        near(&ledger, 0.125);
+        ledger.postponed(Some(first), "a");
+        near(&ledger, 0.125);
+        ledger.done(None, "a");
+        near(&ledger, 0.25);
+
+        let mut resumed = Ledger::new(Checkpoint::of_pieces(vec!["a".to_owned(), "b".to_owned()]));
+        near(&resumed, 0.0);
+        resumed.done(None, "a");
+        near(&resumed, 0.5);
+        near(&Ledger::new(Checkpoint::of_pieces(Vec::new())), 1.0);
     }
 
     #[test]
     fn batches_without_pieces_are_done_at_once() {
         let mut ledger = Ledger::new(Checkpoint::default());
         ledger.planned(0, None, 1.0);
-        assert!(ledger.checkpoint().planned);
+        assert!(ledger.checkpoint().is_complete());
     }
 }

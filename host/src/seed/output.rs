@@ -2,20 +2,22 @@
 //!
 //! Progress goes to standard error; results and events go to standard output. A reader that goes away ends nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{IsTerminal as _, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use clap::ValueEnum;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use super::task::{Failed, Task};
 use crate::bindings::seeding::{Estimate, LevelCount, Report};
+use crate::replace::replace;
 
 /// `--format`
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -40,6 +42,8 @@ const LINE: Duration = Duration::from_secs(5);
 const STEPS: u64 = 10_000;
 /// Failed pieces that are named at the end.
 const NAMED: usize = 10;
+/// Time between two lines about pieces that are tried again.
+const TROUBLE: Duration = Duration::from_secs(30);
 
 /// Counts of a task, or of all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -54,6 +58,26 @@ pub(crate) struct Totals {
     pub(crate) requests: u64,
 }
 
+/// How far a task is.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Progress {
+    /// share that is done, 0 to 1
+    pub(super) share: f64,
+    /// requests sent by all tasks
+    pub(super) requests: u64,
+    /// pieces that may run at once
+    pub(super) at_once: usize,
+    /// nothing goes on
+    pub(super) waiting: Option<Waiting>,
+}
+
+/// Nothing goes on for so long.
+#[derive(Debug, Clone)]
+pub(super) struct Waiting {
+    pub(super) left: Duration,
+    pub(super) reason: Option<String>,
+}
+
 struct Running {
     started: Instant,
     requests_before: u64,
@@ -64,28 +88,44 @@ struct Running {
     last_line: Instant,
     last: (Instant, u64, u64),
     first_progress: Option<f64>,
+    last_trouble: Option<Instant>,
     bar: Option<ProgressBar>,
+}
+
+/// The list of what failed.
+enum FailedList {
+    /// gets each line when it comes
+    Open(File),
+    /// is replaced at the end: it is the list that is worked off
+    AtEnd,
 }
 
 /// Where everything is told.
 pub(crate) struct Output {
     style: Style,
     failed: Vec<Failed>,
-    failed_file: Option<File>,
+    failed_file: Option<(PathBuf, FailedList)>,
     current: Option<Running>,
     /// title, time, counts of each task that has ended
     table: Vec<(String, Duration, Totals)>,
 }
 
 impl Output {
-    /// `failed_file`: failed pieces are written there as they fail.
-    pub(crate) fn new(style: Style, failed_file: Option<&Path>) -> Result<Self> {
-        let failed_file = failed_file
-            .map(|path| File::create(path).with_context(|| format!("failed to create `{}`", path.display())));
+    /// `failed_file`: failed pieces are written there as they fail; at the end, if it is the list that is worked off.
+    pub(crate) fn new(style: Style, failed_file: Option<&Path>, worked_off: Option<&Path>) -> Result<Self> {
+        let open = |path: &Path| -> Result<(PathBuf, FailedList)> {
+            let same = |other: &Path| matches!((path.canonicalize(), other.canonicalize()), (Ok(a), Ok(b)) if a == b);
+            let list = if worked_off.is_some_and(same) {
+                FailedList::AtEnd
+            } else {
+                FailedList::Open(File::create(path).with_context(|| format!("failed to create `{}`", path.display()))?)
+            };
+            Ok((path.to_owned(), list))
+        };
         Ok(Self {
             style,
             failed: Vec::new(),
-            failed_file: failed_file.transpose()?,
+            failed_file: failed_file.map(open).transpose()?,
             current: None,
             table: Vec::new(),
         })
@@ -105,11 +145,12 @@ impl Output {
         }
     }
 
-    pub(crate) fn begin(&mut self, task: &Task, requests: u64) {
+    /// Work on a task begins; `about`: what there is to do, if that was counted. `requests`: sent so far.
+    pub(crate) fn begin(&mut self, task: &Task, about: Option<&str>, requests: u64) {
         let now = Instant::now();
         let wants_bar = self.style.format == OutputFormat::Text && self.style.quiet == 0;
         let bar = (wants_bar && std::io::stderr().is_terminal()).then(|| {
-            let bar = ProgressBar::with_draw_target(Some(STEPS), ProgressDrawTarget::stderr());
+            let bar = BARS.get_or_init(MultiProgress::new).add(ProgressBar::new(STEPS));
             // A template that is wrong is a mistake in this file; the bar then has its default looks.
             if let Ok(style) = ProgressStyle::with_template("{prefix} [{bar:30}] {percent_precise}% {msg}") {
                 bar.set_style(style.progress_chars("=> "));
@@ -117,8 +158,10 @@ impl Output {
             bar.set_prefix(task.title());
             bar
         });
-        if bar.is_none() && self.style.quiet < 2 {
-            self.note(&task.title());
+        match about {
+            Some(about) => self.note(&format!("{}: {about}", task.title())),
+            None if bar.is_none() => self.note(&task.title()),
+            None => {}
         }
         self.event(&json!({
             "event": "task", "kind": task.kind(), "name": task.info.name, "cache": task.info.cache,
@@ -133,6 +176,7 @@ impl Output {
             last_line: now,
             last: (now, 0, requests),
             first_progress: None,
+            last_trouble: None,
             bar,
         });
     }
@@ -160,9 +204,25 @@ impl Output {
         }
     }
 
-    pub(crate) fn retried(&mut self) {
-        if let Some(running) = &mut self.current {
-            running.totals.retried += 1;
+    /// A piece has failed and is tried again after this time. One in a while is told.
+    pub(super) fn retried(&mut self, task: &Task, id: &str, reason: &str, wait: Duration) {
+        tracing::debug!(piece = id, reason, "a piece failed and is tried again");
+        let Some(running) = &mut self.current else { return };
+        running.totals.retried += 1;
+        if self.style.quiet > 0 || running.last_trouble.is_some_and(|last| last.elapsed() < TROUBLE) {
+            return;
+        }
+        running.last_trouble = Some(Instant::now());
+        match self.style.format {
+            OutputFormat::Text => err(&format!(
+                "{id} of {} is tried again in {}: {reason}",
+                task.title(),
+                time(wait)
+            )),
+            OutputFormat::Json => self.event(&json!({
+                "event": "retry", "id": id, "name": task.info.name, "cache": task.info.cache, "grid": task.info.grid,
+                "seconds": wait.as_secs_f64(), "reason": reason,
+            })),
         }
     }
 
@@ -171,40 +231,54 @@ impl Output {
         if let Some(running) = &mut self.current {
             running.totals.failed += 1;
         }
-        if let Some(file) = &mut self.failed_file
+        if let Some((_, FailedList::Open(file))) = &mut self.failed_file
             && let Err(error) = writeln!(file, "{}", failed.line())
         {
             tracing::error!(%error, "failed to write the list of failed pieces");
         }
-        let line = format!(
-            "failed: {} of {} on {}: {}",
-            failed.id, failed.cache, failed.grid, failed.reason
-        );
-        match self.current.as_ref().and_then(|running| running.bar.as_ref()) {
-            Some(bar) => bar.println(line),
-            None if self.style.format == OutputFormat::Text => err(&line),
-            None => {}
+        if self.style.format == OutputFormat::Text {
+            err(&format!("failed: {failed}"));
         }
         self.event(&json!({
-            "event": "failed", "id": failed.id, "cache": failed.cache, "grid": failed.grid, "reason": failed.reason,
+            "event": "failed", "id": failed.id, "cache": failed.cache, "grid": failed.grid, "task": failed.task,
+            "reason": failed.reason,
         }));
         self.failed.push(failed);
     }
 
-    /// Called about once a second. `progress`: share of the task that is done.
-    pub(crate) fn progress(&mut self, task: &Task, progress: f64, requests: u64, at_once: usize) {
+    /// Ends the list of what failed with what of the list that is worked off was not tried.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub(crate) fn finish_failed_file(&mut self, not_tried: &[Failed]) -> Result<()> {
+        let Some((path, list)) = &mut self.failed_file else {
+            return Ok(());
+        };
+        let lines = |pieces: &[Failed]| -> String { pieces.iter().map(|failed| failed.line() + "\n").collect() };
+        let written = match list {
+            FailedList::Open(file) => file.write_all(lines(not_tried).as_bytes()).map_err(anyhow::Error::from),
+            FailedList::AtEnd => {
+                replace(path, (lines(&self.failed) + &lines(not_tried)).as_bytes(), 0o666).map_err(anyhow::Error::from)
+            }
+        };
+        written.with_context(|| format!("failed to write `{}`", path.display()))
+    }
+
+    /// Called about once a second.
+    pub(super) fn progress(&mut self, task: &Task, progress: &Progress) {
         let style = self.style;
         let Some(running) = &mut self.current else { return };
         let now = Instant::now();
-        let first = *running.first_progress.get_or_insert(progress);
+        let share = progress.share;
+        let first = *running.first_progress.get_or_insert(share);
         let (last_time, last_made, last_requests) = running.last;
-        let seconds = now.duration_since(last_time).as_secs_f64().max(1e-3);
+        let seconds = now.duration_since(last_time).as_secs_f64().max(0.1);
         let done = running.totals.made + running.totals.removed;
         let tiles = (done - last_made) as f64 / seconds;
-        let asked = requests.saturating_sub(last_requests) as f64 / seconds;
+        let asked = progress.requests.saturating_sub(last_requests) as f64 / seconds;
         let elapsed = running.started.elapsed().as_secs_f64();
-        let left = (progress > first && elapsed > 2.0)
-            .then(|| Duration::try_from_secs_f64(elapsed * (1.0 - progress) / (progress - first)).ok())
+        let left = (share > first && elapsed > 2.0)
+            .then(|| Duration::try_from_secs_f64(elapsed * (1.0 - share) / (share - first)).ok())
             .flatten();
         let mut text = String::new();
         // Writing to a String does not fail.
@@ -213,7 +287,8 @@ impl Output {
         }
         let _ = write!(
             text,
-            "{done} tiles, {tiles:.0}/s, {asked:.0} requests/s, {at_once} at once"
+            "{done} tiles, {tiles:.0}/s, {asked:.0} requests/s, {} at once",
+            progress.at_once
         );
         if running.totals.retried + running.totals.failed > 0 {
             let _ = write!(
@@ -222,28 +297,40 @@ impl Output {
                 running.totals.retried, running.totals.failed
             );
         }
-        if let Some(left) = left {
-            let _ = write!(text, ", about {} left", time(left));
+        match (&progress.waiting, left) {
+            (Some(Waiting { left, reason }), _) => {
+                let _ = write!(text, ", waiting for {}", time(*left));
+                if let Some(reason) = reason {
+                    let _ = write!(text, ": {reason}");
+                }
+            }
+            (None, Some(left)) => {
+                let _ = write!(text, ", about {} left", time(left));
+            }
+            (None, None) => {}
         }
         if let Some(bar) = &running.bar {
-            bar.set_position((progress * STEPS as f64) as u64);
+            bar.set_position((share * STEPS as f64) as u64);
             bar.set_message(text);
-            running.last = (now, done, requests);
+            running.last = (now, done, progress.requests);
             return;
         }
         if now.duration_since(running.last_line) < LINE || style.quiet > 0 {
             return;
         }
         running.last_line = now;
-        running.last = (now, done, requests);
+        running.last = (now, done, progress.requests);
         match style.format {
-            OutputFormat::Text => err(&format!("{:.1} % of {}: {text}", progress * 100.0, task.title())),
+            OutputFormat::Text => err(&format!("{:.1} % of {}: {text}", share * 100.0, task.title())),
             OutputFormat::Json => out(&json!({
                 "event": "progress", "name": task.info.name, "cache": task.info.cache, "grid": task.info.grid,
-                "progress": progress, "level": running.level, "made": running.totals.made,
-                "removed": running.totals.removed, "bytes": running.totals.bytes, "failed": running.totals.failed,
-                "tiles_per_second": tiles, "requests_per_second": asked,
+                "progress": share, "level": running.level, "made": running.totals.made,
+                "removed": running.totals.removed, "bytes": running.totals.bytes, "retried": running.totals.retried,
+                "failed": running.totals.failed, "tiles_per_second": tiles, "requests_per_second": asked,
                 "seconds_left": left.map(|left| left.as_secs()),
+                "waiting": progress.waiting.as_ref().map(|waiting| json!({
+                    "seconds": waiting.left.as_secs_f64(), "reason": waiting.reason,
+                })),
             })
             .to_string()),
         }
@@ -267,8 +354,8 @@ impl Output {
         self.table.push((task.title(), running.started.elapsed(), totals));
     }
 
-    /// The table of all tasks, and what failed.
-    pub(crate) fn summary(&self, failed_file: Option<&Path>) {
+    /// The table of all tasks, and what failed; `--continue` tries that again if the state `is_kept`.
+    pub(crate) fn summary(&self, is_kept: bool) {
         if self.style.format != OutputFormat::Text {
             return;
         }
@@ -280,19 +367,27 @@ impl Output {
         }
         err(&format!("{} pieces failed:", self.failed.len()));
         for failed in self.failed.iter().take(NAMED) {
-            err(&format!(
-                "  {} of {} on {}: {}",
-                failed.id, failed.cache, failed.grid, failed.reason
-            ));
+            err(&format!("  {failed}"));
         }
-        match failed_file {
-            Some(path) => err(&format!(
+        if is_kept {
+            err("`--continue` tries them again");
+        }
+        match &self.failed_file {
+            Some((path, _)) => err(&format!(
                 "all of them are in `{0}`; `--tiles-file {0}` tries them again",
                 path.display()
             )),
             None if self.failed.len() > NAMED => err("`--failed-file FILE` writes a list of all"),
             None => {}
         }
+    }
+
+    /// The pieces of a task that have failed for good.
+    pub(crate) fn failed_of(&self, task: &Task) -> HashSet<&str> {
+        let of_task = self.failed.iter().filter(|failed| {
+            failed.cache == task.info.cache && failed.grid == task.info.grid && failed.task == task.name()
+        });
+        of_task.map(|failed| failed.id.as_str()).collect()
     }
 
     pub(crate) fn any_failed(&self) -> bool {
@@ -350,21 +445,37 @@ fn table(rows: &[(String, Duration, Totals)]) -> String {
     text
 }
 
-/// The counts of a task as a paragraph.
-pub(crate) fn estimate_text(estimate: &Estimate, per_second: Option<f64>) -> String {
+/// What the tiles of a task may take, in bytes.
+pub(crate) fn estimated_bytes(estimate: &Estimate) -> u64 {
+    let tiles = estimate.levels.iter().map(|level| level.tiles);
+    tiles.fold(0_u64, u64::saturating_add).saturating_mul(10 << 10)
+}
+
+/// What a task takes at least when its sources get so many requests a second.
+pub(crate) fn least_time(estimate: &Estimate, per_second: Option<f64>) -> Option<Duration> {
+    let pieces: f64 = estimate.levels.iter().map(|level| level.pieces as f64).sum();
+    Duration::try_from_secs_f64(pieces / per_second?).ok()
+}
+
+/// The counts of a task in a line.
+pub(crate) fn estimate_line(estimate: &Estimate, per_second: Option<f64>) -> String {
     let sum = |of: fn(&LevelCount) -> u64| estimate.levels.iter().map(of).fold(0_u64, u64::saturating_add);
     let (pieces, tiles) = (sum(|level| level.pieces), sum(|level| level.tiles));
     let about = if estimate.exact { "" } else { "about " };
-    let mut text = format!("  {about}{tiles} tiles in {about}{pieces} pieces");
-    // Writing to a String does not fail, here and below.
-    let _ = write!(
-        text,
-        ", {about}{} at 10 KiB a tile",
-        size(tiles.saturating_mul(10 << 10))
+    let mut text = format!(
+        "{about}{tiles} tiles in {about}{pieces} pieces, {about}{} at 10 KiB a tile",
+        size(estimated_bytes(estimate))
     );
-    if let Some(seconds) = per_second.and_then(|rate| Duration::try_from_secs_f64(pieces as f64 / rate).ok()) {
+    if let Some(seconds) = least_time(estimate, per_second) {
+        // Writing to a String does not fail.
         let _ = write!(text, ", at least {}", time(seconds));
     }
+    text
+}
+
+/// The counts of a task as a paragraph.
+pub(crate) fn estimate_text(estimate: &Estimate, per_second: Option<f64>) -> String {
+    let mut text = format!("  {}", estimate_line(estimate, per_second));
     for level in &estimate.levels {
         let _ = write!(
             text,
@@ -403,14 +514,25 @@ fn time(duration: Duration) -> String {
     }
 }
 
+/// The bars on the terminal, once there are any.
+static BARS: OnceLock<MultiProgress> = OnceLock::new();
+
+/// Takes the bars off the terminal while something else is written there.
+pub(crate) fn beside_bars<T>(write: impl FnOnce() -> T) -> T {
+    match BARS.get() {
+        Some(bars) => bars.suspend(write),
+        None => write(),
+    }
+}
+
 /// A line on standard output; a reader that went away misses it.
 pub(crate) fn out(line: &str) {
-    let _ = writeln!(std::io::stdout().lock(), "{line}");
+    let _ = beside_bars(|| writeln!(std::io::stdout().lock(), "{line}"));
 }
 
 /// A line on standard error.
-fn err(line: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{line}");
+pub(crate) fn err(line: &str) {
+    let _ = beside_bars(|| writeln!(std::io::stderr().lock(), "{line}"));
 }
 
 #[cfg(test)]

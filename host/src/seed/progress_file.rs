@@ -1,9 +1,10 @@
-//! The state of a run in a file: written anew every few seconds, so that a run that was killed goes on where it was.
+//! The state of a run in a file: written anew every second, so that a run that was killed goes on where it was.
 //!
 //! It is JSON; MapProxy's own progress files are another format and are not read.
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::hash::{BuildHasher as _, RandomState};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -15,41 +16,46 @@ use super::ledger::Checkpoint;
 use crate::component::hex;
 use crate::replace::replace;
 
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 
-/// The state of all tasks of a run.
+/// The state of all tasks of a run, and of others that were interrupted earlier.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct ProgressFile {
     path: PathBuf,
-    /// When the run began, seconds since 1970: ages are counted from there, also by the run that goes on.
-    pub(crate) started: f64,
+    /// The number of the run; one that goes on has it too.
+    pub(crate) run: u64,
     tasks: BTreeMap<String, Checkpoint>,
 }
 
 impl ProgressFile {
-    /// For a run that begins now.
-    pub(crate) fn new(path: &Path, started: f64) -> Self {
+    /// For a run that begins now, or one that goes on.
+    pub(crate) fn open(path: &Path, goes_on: bool) -> Self {
+        let mut file = Self::read(path).unwrap_or_else(|reason| {
+            if goes_on {
+                warn!(file = %path.display(), "{reason}; beginning anew");
+            }
+            Self::empty(path)
+        });
+        if !goes_on {
+            file.run = new_run();
+        }
+        file
+    }
+
+    fn empty(path: &Path) -> Self {
         Self {
             path: path.to_owned(),
-            started,
+            run: new_run(),
             tasks: BTreeMap::new(),
         }
     }
 
-    /// For a run that goes on; as [`Self::new`] (with a warning) where there is nothing to go on with.
-    pub(crate) fn read(path: &Path, now: f64) -> Self {
-        let bytes = match fs::read(path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Self::new(path, now),
-            Err(error) => {
-                warn!(file = %path.display(), %error, "failed to read the state of the last run; beginning anew");
-                return Self::new(path, now);
-            }
-        };
-        parse(path, &bytes).unwrap_or_else(|| {
-            warn!(file = %path.display(), "this is no state of a run of this version; beginning anew");
-            Self::new(path, now)
-        })
+    fn read(path: &Path) -> Result<Self, String> {
+        match fs::read(path) {
+            Ok(bytes) => parse(path, &bytes).ok_or_else(|| "this is no state of a run of this version".to_owned()),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Self::empty(path)),
+            Err(error) => Err(format!("failed to read the state of the last run: {error}")),
+        }
     }
 
     pub(crate) fn task(&self, key: &str) -> Checkpoint {
@@ -60,6 +66,16 @@ impl ProgressFile {
         self.tasks.insert(key.to_owned(), checkpoint);
     }
 
+    /// Forgets a task; the others stay.
+    pub(crate) fn forget(&mut self, key: &str) {
+        self.tasks.remove(key);
+    }
+
+    /// Forgets all tasks.
+    pub(crate) fn clear(&mut self) {
+        self.tasks.clear();
+    }
+
     /// Writes the file; readers see the old one or the whole new one.
     pub(crate) fn write(&self) -> Result<()> {
         let tasks: serde_json::Map<String, Value> = self
@@ -67,6 +83,7 @@ impl ProgressFile {
             .iter()
             .map(|(key, task)| {
                 let value = json!({
+                    "started": task.started,
                     "planned": task.planned,
                     "cursor": task.cursor.as_deref().map(hex),
                     "progress": task.progress,
@@ -75,19 +92,28 @@ impl ProgressFile {
                 (key.clone(), value)
             })
             .collect();
-        let document = json!({ "version": VERSION, "started": self.started, "tasks": tasks });
+        let document = json!({ "version": VERSION, "run": hex(&self.run.to_be_bytes()), "tasks": tasks });
         replace(&self.path, &serde_json::to_vec_pretty(&document)?, 0o666)
             .with_context(|| format!("failed to write `{}`", self.path.display()))
     }
 
-    /// The run is complete: there is nothing to go on with.
-    pub(crate) fn remove(&self) {
-        if let Err(error) = fs::remove_file(&self.path)
-            && error.kind() != ErrorKind::NotFound
-        {
-            warn!(file = %self.path.display(), %error, "failed to remove the state of the complete run");
+    /// Writes what is left, or removes the file when that is nothing.
+    pub(crate) fn finish(&self) -> Result<()> {
+        if !self.tasks.is_empty() {
+            return self.write();
+        }
+        match fs::remove_file(&self.path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(error).with_context(|| format!("failed to remove `{}`", self.path.display()))
+            }
+            _ => Ok(()),
         }
     }
+}
+
+/// A number that no other run has.
+pub(crate) fn new_run() -> u64 {
+    RandomState::new().hash_one(std::process::id())
 }
 
 fn parse(path: &Path, bytes: &[u8]) -> Option<ProgressFile> {
@@ -105,6 +131,7 @@ fn parse(path: &Path, bytes: &[u8]) -> Option<ProgressFile> {
         tasks.insert(
             key.clone(),
             Checkpoint {
+                started: task.get("started")?.as_f64(),
                 planned: task.get("planned")?.as_bool()?,
                 cursor,
                 progress: task.get("progress")?.as_f64()?,
@@ -112,9 +139,10 @@ fn parse(path: &Path, bytes: &[u8]) -> Option<ProgressFile> {
             },
         );
     }
+    let run = unhex(document.get("run")?.as_str()?)?;
     Some(ProgressFile {
         path: path.to_owned(),
-        started: document.get("started")?.as_f64()?,
+        run: u64::from_be_bytes(run.try_into().ok()?),
         tasks,
     })
 }
@@ -139,22 +167,37 @@ mod tests {
     #[test]
     fn what_is_written_is_read() {
         let path = path("round");
-        let mut file = ProgressFile::new(&path, 1234.5);
+        let mut file = ProgressFile::open(&path, false);
         let checkpoint = Checkpoint {
+            started: Some(1234.5),
             planned: false,
             cursor: Some(vec![0, 1, 255]),
             progress: 0.25,
             retry: vec!["1/0/0".to_owned()],
         };
         file.set("a task", checkpoint.clone());
+        file.set("another", Checkpoint::default());
         file.write().unwrap();
-        let read = ProgressFile::read(&path, 9.0);
+        let mut read = ProgressFile::open(&path, true);
         assert_eq!(read, file);
         assert_eq!(read.task("a task"), checkpoint);
-        assert_eq!(read.task("another"), Checkpoint::default());
-        file.remove();
-        file.remove();
-        assert_eq!(ProgressFile::read(&path, 9.0), ProgressFile::new(&path, 9.0));
+        assert_eq!(read.task("a third"), Checkpoint::default());
+
+        let new = ProgressFile::open(&path, false);
+        assert_ne!(new.run, file.run);
+        assert_eq!(
+            new.task("a task"),
+            checkpoint,
+            "it is the run that says what it begins anew"
+        );
+
+        read.forget("a task");
+        read.finish().unwrap();
+        assert_eq!(ProgressFile::open(&path, true), read);
+        read.clear();
+        read.finish().unwrap();
+        read.finish().unwrap();
+        assert!(!path.exists());
     }
 
     #[test]
@@ -164,11 +207,13 @@ mod tests {
             "",
             "{}",
             "\u{80}pickle",
-            r#"{"version": 2, "started": 1, "tasks": {}}"#,
-            r#"{"version": 1, "started": 1, "tasks": {"a": {"cursor": "0"}}}"#,
+            r#"{"version": 3, "run": "0011223344556677", "tasks": {}}"#,
+            r#"{"version": 2, "run": "00", "tasks": {}}"#,
+            r#"{"version": 2, "run": "0011223344556677", "tasks": {"a": {"cursor": "0"}}}"#,
         ] {
             fs::write(&path, text).unwrap();
-            assert_eq!(ProgressFile::read(&path, 7.0), ProgressFile::new(&path, 7.0), "{text}");
+            assert!(ProgressFile::open(&path, true).tasks.is_empty(), "{text}");
+            assert!(ProgressFile::read(&path).is_err(), "{text}");
         }
         fs::remove_file(&path).unwrap();
     }

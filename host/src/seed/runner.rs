@@ -8,13 +8,12 @@ use anyhow::{Result, bail};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout};
-use tracing::debug;
 
 use super::concurrency::{Concurrency, Window};
 use super::gate::{PieceGate, Seen, Turnstile};
 use super::ledger::{BatchNumber, Checkpoint, Ledger};
 use super::map::TaskMap;
-use super::output::Output;
+use super::output::{Output, Progress, Waiting};
 use super::task::{Failed, Task};
 use crate::app::App;
 use crate::bindings::seeding::{Batch, Estimate, Failure, Options, Report};
@@ -92,6 +91,7 @@ struct Ran {
 /// Work on one task.
 struct Work<'a> {
     runner: &'a Runner,
+    options: Options,
     task: &'a Task,
     output: &'a mut Output,
     ledger: Ledger,
@@ -107,23 +107,9 @@ struct Work<'a> {
     window: Window,
     /// servers that pieces of this task have asked
     origins: Vec<OriginKey>,
+    /// why the last try failed
+    trouble: Option<String>,
     ended: Option<Ended>,
-}
-
-/// Where the pieces of a task come from.
-#[derive(Debug)]
-pub(crate) enum Pieces {
-    /// the component's plan, from here
-    Planned(Checkpoint),
-    /// a list
-    Listed(Vec<String>),
-}
-
-impl Default for Pieces {
-    /// All of the plan.
-    fn default() -> Self {
-        Self::Planned(Checkpoint::default())
-    }
 }
 
 impl Runner {
@@ -158,24 +144,16 @@ impl Runner {
         self.guests.worker(&self.app, gate).await
     }
 
-    /// Works a task off; `save` gets its state every second and at the end.
+    /// Works a task off from this state on; `save` gets the state every second and at the end. What has failed is left in
+    /// it.
     pub(crate) async fn run(
         &self,
         task: &Task,
-        pieces: Pieces,
+        from: Checkpoint,
         output: &mut Output,
         save: &mut dyn FnMut(Checkpoint),
     ) -> Result<Ended> {
-        let (checkpoint, listed) = match pieces {
-            Pieces::Planned(checkpoint) => (checkpoint, Vec::new()),
-            Pieces::Listed(ids) => {
-                let all = Checkpoint {
-                    planned: true,
-                    ..Checkpoint::default()
-                };
-                (all, ids)
-            }
-        };
+        let started = from.started.unwrap_or(self.options.started);
         let alone = |id: &String| Job {
             id: id.clone(),
             level: None,
@@ -185,19 +163,27 @@ impl Runner {
         };
         let mut work = Work {
             runner: self,
+            options: Options {
+                started,
+                ..self.options
+            },
             task,
             output,
-            cursor: checkpoint.cursor.clone(),
-            planned: checkpoint.planned,
+            cursor: from.cursor.clone(),
+            planned: from.planned,
             plan_failures: 0,
-            ready: checkpoint.retry.iter().chain(&listed).map(alone).collect(),
-            ledger: Ledger::new(checkpoint),
+            ready: from.retry.iter().map(alone).collect(),
+            ledger: Ledger::new(Checkpoint {
+                started: Some(started),
+                ..from
+            }),
             planner: None,
             later: BTreeMap::new(),
             postponed: 0,
             running: JoinSet::new(),
             window: Window::new(self.concurrency),
             origins: Vec::new(),
+            trouble: None,
             ended: None,
         };
         let ended = work.run(save).await?;
@@ -209,7 +195,7 @@ impl Runner {
 impl Work<'_> {
     async fn run(&mut self, save: &mut dyn FnMut(Checkpoint)) -> Result<Ended> {
         let mut stop = self.runner.stop.clone();
-        let mut tick = tokio::time::interval(TICK);
+        let mut tick = tokio::time::interval_at(Instant::now() + TICK, TICK);
         loop {
             if *stop.borrow_and_update() >= 1 {
                 self.ended = self.ended.or(Some(Ended::Interrupted));
@@ -251,9 +237,36 @@ impl Work<'_> {
     }
 
     fn show(&mut self) {
-        let requests = self.runner.turnstile.requests();
-        self.output
-            .progress(self.task, self.ledger.progress(), requests, self.window.size());
+        let state = Progress {
+            share: self.ledger.progress(),
+            requests: self.runner.turnstile.requests(),
+            at_once: self.window.size(),
+            waiting: self.waiting(),
+        };
+        self.output.progress(self.task, &state);
+    }
+
+    /// Why nothing goes on, if that is so.
+    fn waiting(&self) -> Option<Waiting> {
+        if !self.running.is_empty() || self.ended.is_some() {
+            return None;
+        }
+        let now = Instant::now();
+        let (until, reason) = if self.ready.is_empty() {
+            let (next_try, _) = self.later.keys().next()?;
+            (*next_try, self.trouble.clone())
+        } else {
+            let opens = self.runner.turnstile.opens(&self.origins)?;
+            let paused = self.runner.turnstile.paused(&self.origins);
+            (
+                Instant::from_std(opens),
+                paused.then(|| "the server asked for a pause".to_owned()),
+            )
+        };
+        Some(Waiting {
+            left: until.checked_duration_since(now)?,
+            reason,
+        })
     }
 
     /// Keeps some pieces ready.
@@ -263,7 +276,7 @@ impl Work<'_> {
         }
         let (guests, app) = (Arc::clone(&self.runner.guests), Arc::clone(&self.runner.app));
         let gate = PieceGate::new(Arc::clone(&self.runner.turnstile));
-        let (number, options, cursor) = (self.task.number, self.runner.options, self.cursor.clone());
+        let (number, options, cursor) = (self.task.number, self.options, self.cursor.clone());
         self.planner = Some(tokio::spawn(async move {
             let mut worker = guests.worker(&app, gate).await.map_err(again)?;
             let batch = worker.plan(number, options, cursor.as_deref(), BATCH).await;
@@ -326,7 +339,7 @@ impl Work<'_> {
     fn start(&mut self, job: Job) {
         let (guests, app) = (Arc::clone(&self.runner.guests), Arc::clone(&self.runner.app));
         let gate = PieceGate::new(Arc::clone(&self.runner.turnstile));
-        let (number, options) = (self.task.number, self.runner.options);
+        let (number, options) = (self.task.number, self.options);
         let limit = self.runner.piece_timeout;
         self.running.spawn(async move {
             let started = Instant::now();
@@ -390,12 +403,12 @@ impl Work<'_> {
             Err(Failure::Again(reason)) => {
                 job.failures += 1;
                 if job.failures <= self.runner.retries.most {
-                    debug!(piece = job.id, %reason, failures = job.failures, "a piece failed and is tried again");
                     let wait = self.runner.retries.first_wait;
                     let wait = wait
                         .saturating_mul(1 << (job.failures - 1).min(16))
                         .min(LONGEST_RETRY_WAIT);
-                    self.output.retried();
+                    self.output.retried(self.task, &job.id, &reason, wait);
+                    self.trouble = Some(reason);
                     self.postpone(job, wait);
                     return;
                 }
@@ -403,13 +416,8 @@ impl Work<'_> {
             }
             Err(Failure::Permanent(reason)) => reason,
         };
-        self.ledger.done(job.batch, &job.id);
-        self.output.failed(Failed {
-            id: job.id,
-            cache: self.task.info.cache.clone(),
-            grid: self.task.info.grid.clone(),
-            reason,
-        });
+        self.ledger.failed(job.batch, &job.id);
+        self.output.failed(Failed::new(self.task, job.id, reason));
         if self.runner.on_error == OnError::Stop {
             self.ended = Some(Ended::Failed);
         }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::{Clock, FileError, FileInfo, FileKind, Files, HttpClient, Links, Platform, UnixTime};
+use super::{Attempt, Clock, FileError, FileInfo, FileKind, Files, HttpClient, Links, Platform, UnixTime};
 use crate::http::{Headers, HttpFailure, HttpReply, HttpRequest};
 
 type SleepHook = Box<dyn Fn(Duration)>;
@@ -29,6 +29,7 @@ pub struct MemoryPlatform {
     read_only: RefCell<Vec<String>>,
     elapsed: Cell<Duration>,
     randoms: Cell<u64>,
+    pub(crate) attempt: Cell<Option<Attempt>>,
     on_sleep: RefCell<Option<SleepHook>>,
     script: RefCell<VecDeque<Expected>>,
     answer_all: RefCell<Option<Answer>>,
@@ -57,6 +58,7 @@ impl MemoryPlatform {
     pub fn new() -> Rc<Self> {
         Rc::new(Self {
             randoms: Cell::new(1),
+            attempt: Cell::new(None),
             ..Self::default()
         })
     }
@@ -214,6 +216,9 @@ impl Platform for MemoryPlatform {
     }
     fn clock(&self) -> &dyn Clock {
         self
+    }
+    fn attempt(&self) -> Option<Attempt> {
+        self.attempt.get()
     }
 }
 

@@ -22,8 +22,8 @@ use crate::commands::seed::{self, Work};
 use crate::commands::text_path;
 use crate::paste::nearest;
 use crate::seed::{
-    Concurrency, Ended, OnError, Output, OutputFormat, Pieces, Rates, Retries, Runner, Style, Task, Turnstile,
-    estimate_text,
+    Checkpoint, Concurrency, Ended, OnError, Output, OutputFormat, Rates, Retries, Runner, Style, Task, Turnstile,
+    estimate_text, new_run,
 };
 
 /// Where a cache has the locks of its tiles, below its directory.
@@ -186,9 +186,9 @@ pub(super) fn export(args: &ExportArgs, component: &ComponentArgs) -> Result<Exi
         format: OutputFormat::Text,
         quiet: args.quiet,
     };
-    let mut output = Output::new(style, None)?;
+    let mut output = Output::new(style, None, None)?;
     let code = run(args, (main, seed), &mut facts, (&source, dest), &mut output, component)?;
-    output.summary(None);
+    output.summary(false);
     if container == Container::Mbtiles && !args.dry_run && code == ExitCode::SUCCESS {
         let tiles = mbtiles::pack(&place.directory, dest, &facts)?;
         output.note(&format!("{tiles} tiles are in `{}`", dest.display()));
@@ -354,6 +354,7 @@ fn run(
                 skip_uncached: false,
                 skip_geoms_for_last_levels: 0,
                 dry_run: args.dry_run,
+                run: new_run(),
             },
             concurrency: args.concurrency,
             retries: Retries {
@@ -393,8 +394,8 @@ fn run(
                 output.note(&format!("{}\n{}", task.title(), estimate_text(&estimate, None)));
                 continue;
             }
-            output.begin(&task, 0);
-            let ended = runner.run(&task, Pieces::default(), output, &mut |_| {}).await?;
+            output.begin(&task, None, 0);
+            let ended = runner.run(&task, Checkpoint::default(), output, &mut |_| {}).await?;
             output.end(&task, runner.turnstile.requests());
             if ended == Ended::Interrupted {
                 return Ok(ExitCode::from(seed::INTERRUPTED));
