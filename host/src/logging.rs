@@ -1,5 +1,6 @@
 //! Diagnostics on standard error.
 
+use std::io::Write;
 use std::sync::OnceLock;
 
 use anyhow::{Context as _, Result};
@@ -8,6 +9,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, reload};
 
 use crate::diagnostics::Colours;
+use crate::seed::beside_bars;
 
 /// Heading of the flags that every command has.
 pub(crate) const EVERY_COMMAND: &str = "Options of every command";
@@ -43,6 +45,19 @@ enum LogFormat {
     Json,
 }
 
+/// Standard error, where bars of progress may be.
+struct BesideBars;
+
+impl Write for BesideBars {
+    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+        beside_bars(|| std::io::stderr().write(line))
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        std::io::stderr().flush()
+    }
+}
+
 type Replace = Box<dyn Fn(EnvFilter) -> Result<(), reload::Error> + Send + Sync>;
 
 /// Set where the command line leaves the filter to the configuration.
@@ -54,7 +69,7 @@ pub(crate) fn start(args: &LogArgs, default: &str) -> Result<()> {
     let filter = EnvFilter::try_new(text).with_context(|| format!("`{text}` is not a log filter"))?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(|| BesideBars)
         .with_ansi(Colours::of(&std::io::stderr()) == Colours::Ansi);
     let replace: Replace = match args.log_format {
         LogFormat::Text => {

@@ -511,18 +511,26 @@ async fn a_list_is_replaced_by_what_is_left_of_it() -> Result<()> {
     let site = site()?;
     site.sample.fault(broken());
     let list = site.folder().join("list.txt");
-    std::fs::write(&list, "3/0/6\n3/2/6\n")?;
+    std::fs::write(&list, "3/0/6\n3/2/6\n1/0/0\tof another task\n")?;
     let again = "--seed=world --tiles-file list.txt --failed-file list.txt --max-retries 0";
     let done = seed(&site, again).await?;
     assert_eq!(done.code, 4, "{}", done.stderr);
     let left = std::fs::read_to_string(&list)?;
     assert!(
-        left.starts_with("3/0/6\tmap_cache\tGLOBAL_WEBMERCATOR\tseed world\t") && left.lines().count() == 1,
+        left.starts_with("3/0/6\tmap_cache\tGLOBAL_WEBMERCATOR\tseed world\t")
+            && left.ends_with("\n1/0/0\tof another task\n")
+            && left.lines().count() == 2,
         "{left}"
     );
     site.sample.reset();
     let done = seed(&site, again).await?;
-    assert_eq!((done.code, std::fs::read_to_string(&list)?), (0, String::new()), "{}", done.stderr);
+    let left = std::fs::read_to_string(&list)?;
+    assert_eq!(
+        (done.code, left.as_str()),
+        (0, "1/0/0\tof another task\n"),
+        "{}",
+        done.stderr
+    );
     assert_eq!(tiles(&site).len(), 8);
     Ok(())
 }
@@ -537,12 +545,31 @@ async fn lists_are_for_the_tasks_that_have_such_tiles() -> Result<()> {
         assert!(done.stderr.contains(told), "{list}: {}", done.stderr);
         Ok(())
     };
-    check("nonsense\n", 2, "`list.txt`: line 1: expected `z/x/y`, found `nonsense`").await?;
-    check("4/0/0\n", 1, "line 1 of the list is for none of the tasks").await?;
-    check("2/0/0\tother\n", 1, "line 1 of the list is for none of the tasks").await?;
+    check(
+        "nonsense\n",
+        2,
+        "`list.txt`: line 1: expected `z/x/y`, found `nonsense`",
+    )
+    .await?;
+    check("4/0/0\n", 1, "line 1 of the list, `4/0/0`, is for none of the tasks").await?;
+    check(
+        "2/0/0\tother\n",
+        1,
+        "line 1 of the list, `2/0/0\tother`, is for none of the tasks",
+    )
+    .await?;
     assert_eq!(site.sample.requests().len(), 0);
-    check("4/0/0\n2/0/0\n", 0, "line 1 of the list is for none of the tasks").await?;
-    assert_eq!(site.sample.requests().len(), 1, "both tasks have it, and it is made once");
+    check(
+        "4/0/0\n2/0/0\n",
+        0,
+        "line 1 of the list, `4/0/0`, is for none of the tasks",
+    )
+    .await?;
+    assert_eq!(
+        site.sample.requests().len(),
+        1,
+        "both tasks have it, and it is made once"
+    );
     Ok(())
 }
 
@@ -604,7 +631,11 @@ async fn a_state_that_cannot_be_written_is_told_at_once() -> Result<()> {
     let site = site()?;
     let done = seed(&site, "--seed=world --progress-file nowhere/state").await?;
     assert_eq!(done.code, 1, "{}", done.stderr);
-    assert!(done.stderr.contains("failed to write `nowhere/state`"), "{}", done.stderr);
+    assert!(
+        done.stderr.contains("failed to write `nowhere/state`"),
+        "{}",
+        done.stderr
+    );
     assert_eq!(site.sample.requests().len(), 0);
     Ok(())
 }

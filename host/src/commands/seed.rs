@@ -37,6 +37,8 @@ const UNKNOWN_TASK: u8 = 1;
 const CONFIGURATION: u8 = 2;
 pub(super) const INTERRUPTED: u8 = 3;
 pub(super) const FAILED: u8 = 4;
+/// Lines of a list that are named because they are for none of the tasks.
+const NAMED: usize = 10;
 
 /// Works off the tasks of a seed configuration.
 pub(crate) fn seed(args: &SeedArgs, component: &ComponentArgs) -> Result<ExitCode> {
@@ -161,14 +163,11 @@ async fn run(args: &SeedArgs, runner: &Runner, mut progress: ProgressFile, seed_
             return Ok(ExitCode::from(UNKNOWN_TASK));
         }
     };
-    let mut list = None;
-    if let Some(path) = &args.tiles_file {
-        let text = fs::read_to_string(path).with_context(|| format!("failed to read `{}`", path.display()))?;
-        match PieceList::parse(&text) {
-            Ok(pieces) => list = Some(pieces),
-            Err(reason) => return Ok(configuration_error(&anyhow::anyhow!("`{}`: {reason}", path.display()))),
-        }
-    }
+    let mut list = match args.tiles_file.as_deref().map(read_list).transpose()? {
+        None => None,
+        Some(Ok(list)) => Some(list),
+        Some(Err(error)) => return Ok(configuration_error(&error)),
+    };
     let style = Style {
         format: args.format,
         quiet: args.quiet,
@@ -197,17 +196,7 @@ async fn run(args: &SeedArgs, runner: &Runner, mut progress: ProgressFile, seed_
         None => true,
     });
     if let Some(path) = &args.map {
-        let mut maps = Vec::new();
-        for task in &tasks {
-            maps.push(runner.look(task).await?);
-        }
-        map::write(path, &maps)?;
-        for TaskMap { title, levels } in &maps {
-            output.note(title);
-            for (level, picture) in levels {
-                output.note(&format!("  level {level}: {}", map::counts(picture)));
-            }
-        }
+        draw_map(runner, &tasks, path, &output).await?;
         if !args.dry_run {
             return Ok(ExitCode::SUCCESS);
         }
@@ -227,16 +216,14 @@ async fn run(args: &SeedArgs, runner: &Runner, mut progress: ProgressFile, seed_
         };
         work.push((task, from));
     }
-    if let Some(list) = &list
-        && let left = list.left()
-        && !left.is_empty()
-    {
-        for number in left.iter().take(NAMED) {
-            err(&format!("line {number} of the list is for none of the tasks"));
-        }
-        if left.len() == list.len() {
-            return Ok(ExitCode::from(UNKNOWN_TASK));
-        }
+    let others = list.as_ref().map(PieceList::left).unwrap_or_default();
+    for (number, line) in others.iter().take(NAMED) {
+        err(&format!(
+            "line {number} of the list, `{line}`, is for none of the tasks"
+        ));
+    }
+    if work.is_empty() && !others.is_empty() {
+        return Ok(ExitCode::from(UNKNOWN_TASK));
     }
     let keeps_state = list.is_none() && !args.dry_run;
     if keeps_state {
@@ -258,9 +245,7 @@ async fn run(args: &SeedArgs, runner: &Runner, mut progress: ProgressFile, seed_
     };
     let ended = run.tasks(work).await?;
     let left = run.left;
-    if list.is_some() {
-        output.finish_failed_file(&left)?;
-    }
+    output.finish_failed_file(&left, &others)?;
     output.summary(keeps_state);
     output.event(&json!({ "event": "end", "complete": ended == Ended::Complete, "failed": output.any_failed() }));
     if ended == Ended::Interrupted {
@@ -293,8 +278,27 @@ async fn run(args: &SeedArgs, runner: &Runner, mut progress: ProgressFile, seed_
     })
 }
 
-/// Lines of a list that are named because they fit no task.
-const NAMED: usize = 10;
+/// A list of pieces; the inner error is one of the file's content.
+fn read_list(path: &Path) -> Result<Result<PieceList>> {
+    let text = fs::read_to_string(path).with_context(|| format!("failed to read `{}`", path.display()))?;
+    Ok(PieceList::parse(&text).map_err(|reason| anyhow::anyhow!("`{}`: {reason}", path.display())))
+}
+
+/// Draws what of the tasks is stored.
+async fn draw_map(runner: &Runner, tasks: &[Task], path: &Path, output: &Output) -> Result<()> {
+    let mut maps = Vec::new();
+    for task in tasks {
+        maps.push(runner.look(task).await?);
+    }
+    map::write(path, &maps)?;
+    for TaskMap { title, levels } in &maps {
+        output.note(title);
+        for (level, picture) in levels {
+            output.note(&format!("  level {level}: {}", map::counts(picture)));
+        }
+    }
+    Ok(())
+}
 
 /// Work on all tasks.
 struct Run<'a> {

@@ -246,19 +246,22 @@ impl Output {
         self.failed.push(failed);
     }
 
-    /// Ends the list of what failed with what of the list that is worked off was not tried.
+    /// Ends the list of what failed with what of the list that is worked off was not tried, and, if it is that list, with
+    /// its lines that were for none of the tasks.
     ///
     /// # Errors
     /// The file cannot be written.
-    pub(crate) fn finish_failed_file(&mut self, not_tried: &[Failed]) -> Result<()> {
+    pub(crate) fn finish_failed_file(&mut self, not_tried: &[Failed], others: &[(usize, &str)]) -> Result<()> {
         let Some((path, list)) = &mut self.failed_file else {
             return Ok(());
         };
         let lines = |pieces: &[Failed]| -> String { pieces.iter().map(|failed| failed.line() + "\n").collect() };
         let written = match list {
-            FailedList::Open(file) => file.write_all(lines(not_tried).as_bytes()).map_err(anyhow::Error::from),
+            FailedList::Open(file) => file.write_all(lines(not_tried).as_bytes()),
             FailedList::AtEnd => {
-                replace(path, (lines(&self.failed) + &lines(not_tried)).as_bytes(), 0o666).map_err(anyhow::Error::from)
+                let others: Vec<String> = others.iter().map(|(_, line)| format!("{line}\n")).collect();
+                let text = lines(&self.failed) + &lines(not_tried) + &others.concat();
+                replace(path, text.as_bytes(), 0o666)
             }
         };
         written.with_context(|| format!("failed to write `{}`", path.display()))

@@ -116,7 +116,14 @@ impl Runner {
     /// The tasks of the application.
     pub(crate) async fn tasks(&self) -> Result<Vec<Task>> {
         match self.worker().await?.tasks().await? {
-            Ok(tasks) => Ok((0..).zip(tasks).map(|(number, info)| Task { number, info }).collect()),
+            Ok(tasks) => Ok((0..)
+                .zip(tasks)
+                .map(|(number, info)| Task {
+                    number,
+                    label: None,
+                    info,
+                })
+                .collect()),
             Err(reason) => bail!("{reason}"),
         }
     }

@@ -9,6 +9,8 @@ use crate::bindings::seeding::{self, TaskKind};
 #[derive(Debug, Clone)]
 pub(crate) struct Task {
     pub(crate) number: u32,
+    /// for people, if it has no name of its own in a seed configuration
+    pub(crate) label: Option<String>,
     pub(crate) info: seeding::Task,
 }
 
@@ -28,7 +30,10 @@ impl Task {
 
     /// For people.
     pub(crate) fn title(&self) -> String {
-        format!("{}: {} on {}", self.name(), self.info.cache, self.info.grid)
+        match &self.label {
+            Some(label) => label.clone(),
+            None => format!("{}: {} on {}", self.name(), self.info.cache, self.info.grid),
+        }
     }
 
     /// Name in the progress file.
@@ -101,6 +106,7 @@ pub(crate) struct PieceList {
 struct Line {
     /// from 1
     number: usize,
+    text: String,
     id: String,
     cache: Option<String>,
     grid: Option<String>,
@@ -144,6 +150,7 @@ impl PieceList {
             let mut field = || fields.next().filter(|field| !field.is_empty());
             let line = Line {
                 number,
+                text: line.to_owned(),
                 id,
                 cache: field(),
                 grid: field(),
@@ -177,14 +184,10 @@ impl PieceList {
         ids
     }
 
-    /// Numbers of lines that were for no task so far.
-    pub(crate) fn left(&self) -> Vec<usize> {
+    /// Lines that were for no task so far, with their numbers.
+    pub(crate) fn left(&self) -> Vec<(usize, &str)> {
         let left = self.lines.iter().filter(|line| !line.fits_a_task);
-        left.map(|line| line.number).collect()
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.lines.len()
+        left.map(|line| (line.number, line.text.as_str())).collect()
     }
 }
 
@@ -192,6 +195,7 @@ impl PieceList {
 pub(super) fn fixture(cache: &str) -> Task {
     Task {
         number: 0,
+        label: None,
         info: seeding::Task {
             kind: TaskKind::Seed,
             name: "name".to_owned(),
@@ -224,7 +228,7 @@ mod tests {
         assert_eq!(list.of(&seed), ["3/1/2", "1/0/0"]);
         assert_eq!(list.of(&cleanup), ["4"]);
         assert_eq!(list.of(&other), ["1/0/0", "2/0/0"]);
-        assert_eq!(list.left(), [7], "a level that no task has");
+        assert_eq!(list.left(), [(7, "9/0/0")], "a level that no task has");
 
         let mut twin = fixture("osm");
         twin.info.name = "twin".to_owned();
