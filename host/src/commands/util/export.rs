@@ -411,7 +411,7 @@ fn run(
 
 /// The task with the names the user knows.
 fn shown(mut task: Task, source: &str, dest: &Path) -> Task {
-    task.info.name = dest.display().to_string();
+    task.label = Some(format!("export of {source} to `{}`", dest.display()));
     source.clone_into(&mut task.info.cache);
     task
 }
