@@ -17,8 +17,8 @@ pub(crate) const EVERY_COMMAND: &str = "Options of every command";
 /// Flags of every command.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct LogArgs {
-    /// What to log: a level (error, warn, info, debug, trace) or a filter such as `info,guest=debug` [default: info; warn
-    /// for `seed`].
+    /// What to log: a level (error, warn, info, debug, trace) or a filter such as `info,guest=debug` [default: info; for
+    /// `seed` warn, and error for what instances write].
     ///
     /// Lines that instances write come under the target `guest`, each with the id of its request.
     #[arg(long, global = true, env = "MAPPROXY_LOG", value_name = "FILTER", help_heading = EVERY_COMMAND)]

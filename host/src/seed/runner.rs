@@ -270,10 +270,9 @@ impl Work<'_> {
                 paused.then(|| "the server asked for a pause".to_owned()),
             )
         };
-        Some(Waiting {
-            left: until.checked_duration_since(now)?,
-            reason,
-        })
+        let left = until.saturating_duration_since(now);
+        // between two requests at a rate there is always a little
+        (left >= TICK).then_some(Waiting { left, reason })
     }
 
     /// Keeps some pieces ready.
