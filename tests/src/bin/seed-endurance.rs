@@ -98,10 +98,12 @@ async fn kills(level: u32, kills: u32, pieces: u32) -> Result<()> {
     let found = tiles(&disturbed);
     let other: Vec<_> = found.symmetric_difference(&expected).take(10).collect();
     ensure!(other.is_empty(), "too many or missing: {other:?}");
-    say(&format!(
-        "{} files that are no tiles",
-        disturbed.cached_files().len() - found.len()
-    ))?;
+    let others: Vec<_> = disturbed
+        .cached_files()
+        .into_iter()
+        .filter(|path| !found.contains(path))
+        .collect();
+    say(&format!("{} files that are no tiles: {others:?}", others.len()))?;
     for file in &expected {
         let read = |site: &Site| std::fs::read(site.cache_folder().join(file));
         ensure!(read(&disturbed)? == read(&undisturbed)?, "`{}` differs", file.display());
