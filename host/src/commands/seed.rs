@@ -313,32 +313,25 @@ struct Run<'a> {
 
 impl Run<'_> {
     async fn tasks(&mut self, work: Vec<(Task, Checkpoint)>) -> Result<Ended> {
-        let mut waiting: VecDeque<(Task, Checkpoint)> = work.into();
+        let mut waiting = VecDeque::from(work);
+        let mut ended = Ended::Complete;
         let mut passed = 0;
         let mut told = HashSet::new();
         let mut stop = self.runner.stop.clone();
-        while let Some((task, from)) = waiting.pop_front() {
+        while ended == Ended::Complete
+            && let Some((task, from)) = waiting.pop_front()
+        {
             if *stop.borrow_and_update() > 0 {
-                self.leave(&task, &from);
-                for (task, from) in &waiting {
-                    self.leave(task, from);
-                }
-                return Ok(Ended::Interrupted);
-            }
-            if self.args.dry_run && task.is_seed() {
+                waiting.push_front((task, from));
+                ended = Ended::Interrupted;
+            } else if self.args.dry_run && task.is_seed() {
                 self.describe(&task, &from).await?;
-                continue;
-            }
-            if from.is_complete() {
+            } else if from.is_complete() {
                 self.output.note(&format!("{}: nothing is left to do", task.title()));
-                continue;
-            }
-            let lock = if self.args.use_cache_lock {
-                CacheLock::take(&task)?
+            } else if let Some(_lock) = CacheLock::take(&task, self.args.use_cache_lock)? {
+                passed = 0;
+                ended = self.task(&task, from).await?;
             } else {
-                Some(CacheLock(None))
-            };
-            let Some(_lock) = lock else {
                 if self.args.quiet == 0 && told.insert(task.key()) {
                     err(&format!(
                         "{}: another seed works on this cache, waiting for it",
@@ -354,18 +347,12 @@ impl Run<'_> {
                         _ = stop.changed() => {}
                     }
                 }
-                continue;
-            };
-            passed = 0;
-            let ended = self.task(&task, from).await?;
-            if ended != Ended::Complete {
-                for (task, from) in &waiting {
-                    self.leave(task, from);
-                }
-                return Ok(ended);
             }
         }
-        Ok(Ended::Complete)
+        for (task, from) in &waiting {
+            self.leave(task, from);
+        }
+        Ok(ended)
     }
 
     async fn task(&mut self, task: &Task, from: Checkpoint) -> Result<Ended> {
@@ -526,8 +513,11 @@ pub(super) fn stop_on_signals(stop: &watch::Sender<u8>) -> Result<()> {
 struct CacheLock(Option<(File, PathBuf)>);
 
 impl CacheLock {
-    /// `None`: another process has it.
-    fn take(task: &Task) -> Result<Option<Self>> {
+    /// `None`: another process has it. No lock if none is wanted.
+    fn take(task: &Task, wanted: bool) -> Result<Option<Self>> {
+        if !wanted {
+            return Ok(Some(Self(None)));
+        }
         let name: String = task
             .info
             .cache
