@@ -90,7 +90,7 @@ pub(crate) struct SeedArgs {
     #[arg(long = "continue")]
     pub(crate) continue_seed: bool,
 
-    /// Where the state of the run is kept, every few seconds.
+    /// Where the state of the run is kept; it is written every second.
     #[arg(long, value_name = "FILE", default_value = ".mapproxy_seed_progress")]
     pub(crate) progress_file: PathBuf,
 
