@@ -22,10 +22,12 @@ globals:
 const SEED: &str = "
 coverages:
   west: {bbox: [-180, -85, -0.1, 85], srs: 'EPSG:4326'}
+  city: {bbox: [13.1, 52.34, 13.7, 52.68], srs: 'EPSG:4326'}
 seeds:
   world: {caches: [map_cache], levels: {to: 3}}
   deep: {caches: [map_cache], levels: {to: 5}}
   west: {caches: [map_cache], levels: [2], coverages: [west], refresh_before: {days: 1}}
+  city: {caches: [map_cache], levels: [12], coverages: [city]}
 cleanups:
   old: {caches: [map_cache], levels: [2, 3], remove_before: {days: 1}}
   west: {caches: [map_cache], levels: [2], coverages: [west], remove_all: true}
@@ -321,6 +323,24 @@ async fn what_is_stored_can_be_seen() -> Result<()> {
         wrong.stderr
     );
     assert_eq!(site.sample.requests().len(), asked, "nobody is asked for that");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_picture_of_a_city_shows_the_city() -> Result<()> {
+    let site = site()?;
+    let dry = seed(&site, "--seed=city -n").await?;
+    let rows: Vec<&str> = dry.stdout.lines().filter(|line| line.contains('░')).collect();
+    assert!(
+        !rows.is_empty() && rows.iter().all(|row| !row.contains('·')),
+        "{}",
+        dry.stdout
+    );
+    assert_eq!(seed(&site, "--seed=city -q").await?.code, 0);
+    let stored = tiles(&site).len();
+    let page = seed(&site, "--seed=city --map stored.html").await?;
+    let expect = format!("level 12: {stored} of {stored} tiles are stored");
+    assert!(stored > 0 && page.stdout.contains(&expect), "{expect}\n{}", page.stdout);
     Ok(())
 }
 

@@ -63,7 +63,7 @@ pub(crate) struct SeedArgs {
     pub(crate) skip_uncached: bool,
 
     /// Draw what of each level is stored, and how old it is, into this file (`.png`, `.html`), and end.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = super::map::path)]
     pub(crate) map: Option<PathBuf>,
 
     /// Print the tasks with the number of their tiles, and end.

@@ -1,7 +1,7 @@
 //! `mapproxy seed --map`: what of each level is stored, as a picture in a file (PNG or HTML), and small in the terminal.
 
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 
@@ -27,10 +27,12 @@ const LEGEND: [(Cell, [u8; 3], &str); 8] = [
     (Cell::Year, [0xb9, 0xd7, 0xa0], "less than a year"),
     (Cell::Older, [0xc0, 0x84, 0x57], "older"),
 ];
-/// Width and height of a level in a PNG, and what lies between two of them; pixels.
+/// Largest width and height of a level in a PNG, and what lies between two of them; pixels.
 const BOX: usize = 128;
 const GAP: usize = 8;
-/// Columns of the picture in the terminal.
+/// Largest width and height of a level in HTML; CSS pixels.
+const FIGURE: usize = 192;
+/// Columns of the picture in the terminal, which has half as many lines.
 const SMALL: usize = 48;
 
 /// Place in [`LEGEND`].
@@ -39,16 +41,37 @@ fn index(cell: Cell) -> u8 {
     place.map_or(0, |place| place as u8)
 }
 
-/// Writes a file of the kind its name says.
-pub(crate) fn write(path: &Path, maps: &[TaskMap]) -> Result<()> {
+/// What a map can be written as.
+#[derive(Debug, Clone, Copy)]
+enum Format {
+    Png,
+    Html,
+}
+
+fn format(path: &Path) -> Result<Format> {
     let extension = path.extension().and_then(|extension| extension.to_str());
-    let written = match extension.map(str::to_ascii_lowercase).as_deref() {
-        Some("png") => png(maps)?,
-        Some("html" | "htm") => html(maps).into_bytes(),
+    match extension.map(str::to_ascii_lowercase).as_deref() {
+        Some("png") => Ok(Format::Png),
+        Some("html" | "htm") => Ok(Format::Html),
         _ => bail!(
             "`{}` is no map; expected a name that ends in `.png` or `.html`",
             path.display()
         ),
+    }
+}
+
+/// The path of a map, if [`write`] knows what to make of it: for clap, so that a wrong one is refused at once.
+pub(crate) fn path(text: &str) -> Result<PathBuf> {
+    let path = PathBuf::from(text);
+    format(&path)?;
+    Ok(path)
+}
+
+/// Writes a file of the kind its name says.
+pub(crate) fn write(path: &Path, maps: &[TaskMap]) -> Result<()> {
+    let written = match format(path)? {
+        Format::Png => png(maps)?,
+        Format::Html => html(maps).into_bytes(),
     };
     replace(path, &written, 0o666).with_context(|| format!("failed to write `{}`", path.display()))
 }
@@ -124,10 +147,12 @@ fn html(maps: &[TaskMap]) -> String {
         );
         for (level, picture) in &map.levels {
             let (columns, rows) = shape(picture);
+            let longest = columns.max(rows).max(1);
+            let (width, height) = (columns * FIGURE / longest, rows * FIGURE / longest);
             let _ = write!(
                 main,
-                "<figure style=\"margin:0\"><svg viewBox=\"0 0 {columns} {rows}\" width=\"192\" \
-                 shape-rendering=\"crispEdges\" style=\"border:1px solid #888\">"
+                "<figure style=\"margin:0\"><svg viewBox=\"0 0 {columns} {rows}\" width=\"{width}\" \
+                 height=\"{height}\" shape-rendering=\"crispEdges\" style=\"border:1px solid #888\">"
             );
             rectangles(&mut main, picture, columns);
             let _ = writeln!(
@@ -175,24 +200,36 @@ pub(crate) fn counts(picture: &Picture) -> String {
 pub(crate) fn small(picture: &Picture) -> String {
     let (columns, rows) = shape(picture);
     // characters are about twice as high as they are wide
-    let step = columns.div_ceil(SMALL).max(1);
-    let wide = if columns * 2 <= SMALL { 2 } else { 1 };
+    let longest = columns.max(rows);
+    let step = longest.div_ceil(SMALL).max(1);
+    let wide = if longest * 2 <= SMALL { 2 } else { 1 };
     let down = step * 2 / wide;
     let mut text = String::new();
-    for y in (0..rows).step_by(down.max(1)) {
+    for lines in picture.cells.chunks(columns.max(1) * down) {
         text.push_str("    ");
         for x in (0..columns).step_by(step) {
-            let sign = match picture.cells.get(y * columns + x) {
-                None | Some(Cell::Outside) => '·',
-                Some(Cell::Missing) => '░',
-                Some(Cell::Partly) => '▒',
-                Some(_) => '█',
-            };
-            text.extend(std::iter::repeat_n(sign, wide));
+            let cells = lines.chunks(columns).flat_map(|line| line.iter().skip(x).take(step));
+            text.extend(std::iter::repeat_n(sign(cells), wide));
         }
         text.push('\n');
     }
     text
+}
+
+/// One character for several cells.
+fn sign<'a>(cells: impl Iterator<Item = &'a Cell>) -> char {
+    let (mut any, mut missing, mut stored) = (false, true, true);
+    for cell in cells.filter(|cell| **cell != Cell::Outside) {
+        any = true;
+        missing &= *cell == Cell::Missing;
+        stored &= !matches!(cell, Cell::Missing | Cell::Partly);
+    }
+    match (any, missing, stored) {
+        (false, ..) => '·',
+        (_, true, _) => '░',
+        (_, _, true) => '█',
+        _ => '▒',
+    }
 }
 
 #[cfg(test)]
@@ -236,6 +273,37 @@ mod tests {
     #[test]
     fn terminals_get_characters() {
         assert_eq!(small(&map().levels[0].1), "    ··██\n    ░░▒▒\n");
+    }
+
+    #[test]
+    fn characters_stand_for_several_cells_and_lose_none() {
+        let high = |rows: usize| Picture {
+            columns: 1,
+            cells: vec![Cell::Missing; rows],
+            ..map().levels.swap_remove(0).1
+        };
+        assert_eq!(small(&high(24)).lines().count(), 24);
+        assert_eq!(small(&high(64)).lines().count(), 16);
+        let mut wide = Picture {
+            columns: 60,
+            cells: vec![Cell::Outside; 240],
+            ..high(0)
+        };
+        wide.cells[61] = Cell::Day;
+        wide.cells[239] = Cell::Day;
+        wide.cells[238] = Cell::Missing;
+        let line = |first, last| format!("    {first}{}{last}\n", "·".repeat(28));
+        assert_eq!(small(&wide), line('█', '▒'));
+    }
+
+    #[test]
+    fn names_of_maps_are_checked_beforehand() {
+        for name in ["a.png", "a.HTML", "a/b.htm"] {
+            assert!(path(name).is_ok(), "{name}");
+        }
+        for name in ["a.gif", "png", ""] {
+            assert!(path(name).is_err(), "{name}");
+        }
     }
 
     #[test]

@@ -84,7 +84,9 @@ impl Coverage {
             Shape::Polygons(polygons) => {
                 touches(&self.bbox, &bbox)
                     && polygons.iter().any(|polygon| {
-                        polygon.bbox().is_some_and(|around| touches(&around, &bbox)) && polygon.intersects(&bbox)
+                        // the box around a single polygon is the area's
+                        (polygons.len() == 1 || polygon.bbox().is_some_and(|around| touches(&around, &bbox)))
+                            && polygon.intersects(&bbox)
                     })
             }
         }
@@ -100,7 +102,8 @@ impl Coverage {
             Shape::Polygons(polygons) => {
                 self.bbox.contains(&bbox)
                     && polygons.iter().any(|polygon| {
-                        polygon.bbox().is_some_and(|around| around.contains(&bbox)) && polygon.contains(&bbox)
+                        (polygons.len() == 1 || polygon.bbox().is_some_and(|around| around.contains(&bbox)))
+                            && polygon.contains(&bbox)
                     })
             }
         }

@@ -126,6 +126,14 @@ fn segment_crosses(a: (f64, f64), b: (f64, f64), bbox: &BBox) -> bool {
 
 /// The part of the segment within the box, as fractions of its length (Liang and Barsky).
 fn clip(a: (f64, f64), b: (f64, f64), bbox: &BBox) -> Option<(f64, f64)> {
+    // nearly all edges lie to one side, and comparing is cheaper than dividing
+    if (a.0 < bbox.minx && b.0 < bbox.minx)
+        || (a.0 > bbox.maxx && b.0 > bbox.maxx)
+        || (a.1 < bbox.miny && b.1 < bbox.miny)
+        || (a.1 > bbox.maxy && b.1 > bbox.maxy)
+    {
+        return None;
+    }
     let (dx, dy) = (b.0 - a.0, b.1 - a.1);
     let (mut start, mut end) = (0.0_f64, 1.0_f64);
     for (delta, distance) in [

@@ -20,10 +20,15 @@ caches:
 const SEED: &str = "
 coverages:
   west: {bbox: [-180, -90, 0, 90], srs: 'EPSG:4326'}
+  city: {bbox: [13.1, 52.34, 13.7, 52.68], srs: 'EPSG:4326'}
+  farm: {bbox: [0, 0, 0.01, 0.01], srs: 'EPSG:4326'}
+  yard: {bbox: [40, 40, 40.001, 40.001], srs: 'EPSG:4326'}
 seeds:
   all: {caches: [c], levels: {to: 2}, refresh_before: {days: 1}}
   west: {caches: [c], coverages: [west], levels: [2]}
   far: {caches: [far], levels: [0]}
+  city: {caches: [c], coverages: [city], levels: [12]}
+  specks: {caches: [c], coverages: [farm, yard], levels: [16]}
 cleanups:
   old: {caches: [c], levels: [1, 2], remove_before: {hours: 1}}
   everything: {caches: [c], remove_all: true, levels: [2]}
@@ -239,22 +244,55 @@ fn tiles_are_counted_beforehand() {
 
 #[test]
 fn a_picture_shows_what_is_stored() {
-    use super::Cell::{Day, Missing, Outside};
+    use super::Cell::{Day, Missing};
     let world = world();
     let picture = |task: u32, level: u32| world.seeder.picture(task, &world.options, level).unwrap();
     let before = picture(1, 2);
     assert_eq!(
         (before.columns, before.cells.clone(), before.complete),
-        (2, vec![Missing, Outside], true)
+        (1, vec![Missing], true)
     );
     assert_eq!((before.looked_at, before.stored), (4, 0));
     world.seeder.run(1, &world.options, "2/0/0").unwrap();
     let after = picture(1, 2);
-    assert_eq!((after.cells, after.stored), (vec![Day, Outside], 4));
+    assert_eq!((after.cells, after.stored), (vec![Day], 4));
     assert_eq!(picture(0, 2).cells, [Day, Missing]);
     assert_eq!(picture(0, 99).cells, []);
     assert!(matches!(
         world.seeder.picture(2, &world.options, 0),
         Err(Failure::Final(_))
     ));
+}
+
+#[test]
+fn a_picture_spans_the_area_of_the_task() {
+    use super::Cell::{Day, Missing, Outside};
+    let world = world();
+    let (city, specks) = (world.number("city"), world.number("specks"));
+    let picture = |task: u32, level: u32| world.seeder.picture(task, &world.options, level).unwrap();
+    let before = picture(city, 12);
+    assert_eq!((before.columns, before.complete), (4, true));
+    assert_eq!(before.cells, [Missing; 12]);
+    assert_eq!((before.looked_at, before.stored), (48, 0));
+    assert_eq!(world.run("city").made, 48);
+    let after = picture(city, 12);
+    assert_eq!((after.cells, after.stored), (vec![Day; 12], 48));
+    assert_eq!(picture(city, 0).cells, [Missing]);
+
+    let deep = picture(specks, 16);
+    assert_eq!((deep.columns, deep.cells.len(), deep.complete), (64, 64 * 64, false));
+    let shown = deep.cells.iter().enumerate().filter(|(_, cell)| **cell != Outside);
+    let shown: Vec<_> = shown.map(|(place, cell)| (place, *cell)).collect();
+    assert_eq!(
+        shown,
+        [(63, Missing), (63 * 64, Missing)],
+        "the yard in the north-east, the farm in the south-west"
+    );
+    assert!(deep.looked_at <= 2 * 16, "{}", deep.looked_at);
+    for id in world.plan("specks") {
+        world.seeder.run(specks, &world.options, &id).unwrap();
+    }
+    let after = picture(specks, 16);
+    assert_eq!((after.cells[63], after.cells[63 * 64]), (Day, Day));
+    assert_eq!(after.stored, after.looked_at);
 }

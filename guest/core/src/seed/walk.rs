@@ -41,9 +41,9 @@ pub struct Walk<'a> {
     recent: Vec<VecDeque<(i64, i64)>>,
 }
 
-/// The meta tiles of one level below one meta tile of the level above.
+/// The meta tiles of one level below one meta tile of the level above; rows are counted from the north.
 #[derive(Debug)]
-struct Frame {
+pub(super) struct Frame {
     level: u32,
     bbox: BBox,
     /// everything here is inside the area
@@ -51,8 +51,8 @@ struct Frame {
     first: (i64, i64),
     /// how column and row numbers change
     step: (i64, i64),
-    columns: u64,
-    rows: u64,
+    pub(super) columns: u64,
+    pub(super) rows: u64,
     index: u64,
     /// what lies below the current one is done
     below_done: bool,
@@ -67,7 +67,7 @@ struct Cursor {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Touch {
+pub(super) enum Touch {
     Inside,
     Partly,
     Outside,
@@ -221,8 +221,12 @@ impl<'a> Walk<'a> {
         if frame.inside {
             return Touch::Inside;
         }
-        let (bbox, srs) = (self.bbox(tile), self.what.grid.srs());
-        let area = self.area();
+        self.touch_box(self.bbox(tile))
+    }
+
+    /// How a box in the grid's system lies to the area.
+    pub(super) fn touch_box(&self, bbox: BBox) -> Touch {
+        let (area, srs) = (self.area(), self.what.grid.srs());
         if area.iter().any(|area| area.contains(bbox, srs)) {
             Touch::Inside
         } else if area.iter().any(|area| area.intersects(bbox, srs)) {
@@ -252,11 +256,25 @@ impl<'a> Walk<'a> {
         srs.transform_bbox(self.what.grid.srs(), bbox).ok()
     }
 
-    fn bbox(&self, tile: TileCoord) -> BBox {
+    /// The box of a meta tile, named by its main tile.
+    pub(super) fn bbox(&self, tile: TileCoord) -> BBox {
         let grid = self.what.grid;
         let (columns, rows) = self.meta.level_meta_size(grid, tile.z);
         let last = TileCoord::new(tile.x + columns - 1, tile.y + rows - 1, tile.z);
         grid.tile_bbox(tile).union(&grid.tile_bbox(last))
+    }
+
+    /// The meta tiles of a level around the area, as far as the grid has them; `None` where it has none of them.
+    pub(super) fn around(&self, level: u32) -> Option<Frame> {
+        let grid = self.what.grid;
+        let (columns, rows) = grid.grid_size(level);
+        let (first, last) = (
+            TileCoord::new(0, 0, level),
+            TileCoord::new(columns - 1, rows - 1, level),
+        );
+        let tiles = grid.tile_bbox(first).union(&grid.tile_bbox(last));
+        let frame = self.frame(level, self.extent()?.intersection(&tiles)?, false);
+        (frame.count() > 0).then_some(frame)
     }
 
     /// The meta tiles of a level that a box touches by more than a tenth of a pixel.
@@ -301,7 +319,11 @@ impl Frame {
 
     fn tile(&self) -> TileCoord {
         let columns = self.columns.max(1);
-        let (row, column) = (self.index / columns, self.index % columns);
+        self.at(self.index % columns, self.index / columns)
+    }
+
+    /// The main tile of a meta tile.
+    pub(super) fn at(&self, column: u64, row: u64) -> TileCoord {
         TileCoord::new(
             self.first.0.saturating_add(self.step.0.saturating_mul(column as i64)),
             self.first.1.saturating_add(self.step.1.saturating_mul(row as i64)),
