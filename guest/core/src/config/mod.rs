@@ -24,6 +24,7 @@ use sha2::{Digest, Sha256};
 
 pub use compiled::{Compiled, CompiledBuilder, CompiledError, Kind, SourceFile};
 pub use problem::{Problem, Severity};
+pub use resolve::utc;
 
 use findings::Findings;
 use load::{Inputs, Loader};

@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 
 use sha2::{Digest as _, Sha256};
 
-use super::Seeder;
-use crate::config::Kind;
+use super::{Options, Seeder};
 use crate::config::model::{RefreshBefore, SeedKind, SeedTask};
+use crate::config::{Kind, utc};
 use crate::grid::TileGrid;
 
 /// A task as people see it.
@@ -30,8 +30,13 @@ impl Seeder {
     pub fn tasks(&self) -> Vec<TaskInfo> {
         (0..)
             .map_while(|number| self.task(number))
-            .map(|task| {
+            .map(|mut task| {
                 let fingerprint = self.fingerprint(&task);
+                if task.unusable.is_none() && !task.remove_all {
+                    // a file whose age counts and that is not there would be the failure of every single piece
+                    let moment = self.moment(task.before.as_ref(), &Options::default());
+                    task.unusable = moment.err().map(|error| error.to_string());
+                }
                 info(task, fingerprint)
             })
             .collect()
@@ -104,8 +109,9 @@ fn levels(levels: &[u32]) -> String {
 
 fn moment(before: &RefreshBefore) -> String {
     match before {
+        RefreshBefore::Age(seconds) if *seconds == 0.0 => "older than the start of this run".to_owned(),
         RefreshBefore::Age(seconds) => format!("older than {}", age(*seconds)),
-        RefreshBefore::Time(time) => format!("older than {time:.0} seconds since 1970"),
+        RefreshBefore::Time(time) => format!("older than {}", utc(*time)),
         RefreshBefore::FileTime(path) => format!("older than the file `{path}`"),
     }
 }
@@ -143,6 +149,14 @@ mod tests {
         check(7200.0, "2 hours");
         check(5400.0, "90 minutes");
         check(1.5, "1.5 seconds");
-        check(0.0, "0 seconds");
+    }
+
+    #[test]
+    fn moments_can_be_read() {
+        let check = |before, expect: &str| assert_eq!(moment(&before), expect);
+        check(RefreshBefore::Age(604_800.0), "older than 7 days");
+        check(RefreshBefore::Age(-0.0), "older than the start of this run");
+        check(RefreshBefore::Time(1_287_664_500.0), "older than 2010-10-21T12:35:00Z");
+        check(RefreshBefore::FileTime("/a".to_owned()), "older than the file `/a`");
     }
 }

@@ -263,7 +263,9 @@ impl Seeder {
             Some(RefreshBefore::Time(time)) => Some(*time),
             Some(RefreshBefore::FileTime(path)) => {
                 let info = self.platform.files().info(path, Links::Follow);
-                Some(info.map_err(|error| Failure::Final(error.to_string()))?.modified.0)
+                // where its directory is missing as well, an instance was not given it, and has "no permission"
+                let missing = |_error| Failure::Final(format!("the file `{path}`, whose age counts, cannot be found"));
+                Some(info.map_err(missing)?.modified.0)
             }
         })
     }

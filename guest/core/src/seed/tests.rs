@@ -31,6 +31,7 @@ seeds:
   specks: {caches: [c], coverages: [farm, yard], levels: [16]}
 cleanups:
   old: {caches: [c], levels: [1, 2], remove_before: {hours: 1}}
+  marked: {caches: [c], levels: [2], remove_before: {mtime: marker}}
   everything: {caches: [c], remove_all: true, levels: [2]}
   east: {caches: [keyed], levels: [2]}
 ";
@@ -295,4 +296,20 @@ fn a_picture_spans_the_area_of_the_task() {
     let after = picture(specks, 16);
     assert_eq!((after.cells[63], after.cells[63 * 64]), (Day, Day));
     assert_eq!(after.stored, after.looked_at);
+}
+
+#[test]
+fn a_missing_file_whose_age_counts_stops_the_task_before_it_runs() {
+    let world = world();
+    let marked = world.number("marked");
+    let unusable = || world.seeder.tasks()[marked as usize].unusable.clone();
+    let expect = "the file `/etc/marker`, whose age counts, cannot be found";
+    assert_eq!(unusable().as_deref(), Some(expect));
+    let failed = world.seeder.run(marked, &world.options, "2");
+    assert!(
+        matches!(&failed, Err(Failure::Final(text)) if text == expect),
+        "{failed:?}"
+    );
+    world.memory.insert("/etc/marker", b"", UnixTime(EPOCH));
+    assert_eq!(unusable(), None);
 }

@@ -265,6 +265,17 @@ fn civil_from_days(days: i64) -> (i64, i64, i64) {
     (year_of_era + era * 400 + i64::from(month <= 2), month, day)
 }
 
+/// Seconds since 1970 as `2010-10-21T12:35:00Z`.
+pub fn utc(seconds: f64) -> String {
+    let seconds = seconds.clamp(-1e11, 1e12) as i64;
+    let time = Time {
+        day: seconds.div_euclid(86_400),
+        micros: seconds.rem_euclid(86_400) * 1_000_000,
+        offset: Some(0),
+    };
+    time.to_string()
+}
+
 /// `2010-10-21T12:35:00` as seconds since 1970; times without offset are taken for UTC.
 pub(super) fn unix_time(text: &str) -> Option<f64> {
     let text = if text.contains(['T', ' ']) {

@@ -30,6 +30,7 @@ use super::{Directory, Origin};
 use crate::grid::TileGrid;
 use crate::image::ImageOptions;
 use crate::srs::Srs;
+pub use dimensions::utc;
 use globals::Globals;
 use needs::Needs;
 
