@@ -68,12 +68,46 @@ impl WasiFiles {
             .ok_or_else(|| FileError::NotPermitted { path: path.to_owned() })
     }
 
+    fn error(&self, path: &str, code: ErrorCode) -> FileError {
+        let path = path.to_owned();
+        match code {
+            ErrorCode::NoEntry | ErrorCode::NotDirectory => FileError::NotFound { path },
+            ErrorCode::Exist => FileError::AlreadyExists { path },
+            ErrorCode::Access | ErrorCode::NotPermitted | ErrorCode::ReadOnly => match self.link_out(&path) {
+                Some(link) => FileError::LeadsOut { path, link },
+                None => FileError::NotPermitted { path },
+            },
+            other => FileError::Other {
+                path,
+                reason: other.message().to_owned(),
+            },
+        }
+    }
+
+    /// The first link on a path that its directory's host refuses to follow.
+    fn link_out(&self, path: &str) -> Option<String> {
+        let place = self.place(path).ok()?;
+        let root = path.strip_suffix(place.path)?;
+        let ends = place.path.match_indices('/').map(|(end, _)| end);
+        for end in ends.chain([place.path.len()]) {
+            let part = place.path.get(..end)?;
+            let stat = place.directory.stat_at(PathFlags::empty(), part).ok()?;
+            if stat.type_ == DescriptorType::SymbolicLink {
+                let followed = place.directory.stat_at(PathFlags::SYMLINK_FOLLOW, part);
+                if matches!(followed, Err(ErrorCode::NotPermitted)) {
+                    return Some(format!("{root}{part}"));
+                }
+            }
+        }
+        None
+    }
+
     fn open(&self, path: &str, how: OpenFlags, flags: DescriptorFlags) -> Result<Descriptor, FileError> {
         let place = self.place(path)?;
         place
             .directory
             .open_at(PathFlags::SYMLINK_FOLLOW, place.path, how, flags)
-            .map_err(|code| error(path, code))
+            .map_err(|code| self.error(path, code))
     }
 
     /// Runs `make`; where a directory is missing, creates the directories above `path` and runs it again.
@@ -105,7 +139,7 @@ impl WasiFiles {
                 Ok(count) => written += count as usize,
                 Err(code) => {
                     let _ = self.remove(path);
-                    return Err(error(path, code));
+                    return Err(self.error(path, code));
                 }
             }
         }
@@ -126,7 +160,7 @@ impl WasiFiles {
 impl Files for WasiFiles {
     fn read(&self, path: &str) -> Result<(Vec<u8>, FileInfo), FileError> {
         let file = self.open(path, OpenFlags::empty(), DescriptorFlags::READ)?;
-        let info = info(&file.stat().map_err(|code| error(path, code))?);
+        let info = info(&file.stat().map_err(|code| self.error(path, code))?);
         if info.kind == FileKind::Directory {
             return Err(FileError::Other {
                 path: path.to_owned(),
@@ -134,11 +168,11 @@ impl Files for WasiFiles {
             });
         }
         // One call is enough for a tile; a larger file comes in the pieces the host allows.
-        let (mut data, mut end) = file.read(info.size, 0).map_err(|code| error(path, code))?;
+        let (mut data, mut end) = file.read(info.size, 0).map_err(|code| self.error(path, code))?;
         while !end && (data.len() as u64) < info.size {
             let (more, last) = file
                 .read(info.size - data.len() as u64, data.len() as u64)
-                .map_err(|code| error(path, code))?;
+                .map_err(|code| self.error(path, code))?;
             end = last || more.is_empty();
             data.extend_from_slice(&more);
         }
@@ -155,7 +189,7 @@ impl Files for WasiFiles {
             .directory
             .stat_at(flags, place.path)
             .map(|stat| info(&stat))
-            .map_err(|code| error(path, code))
+            .map_err(|code| self.error(path, code))
     }
 
     fn write_atomic(&self, path: &str, data: &[u8]) -> Result<(), FileError> {
@@ -179,10 +213,10 @@ impl Files for WasiFiles {
                 }
                 match place.directory.create_directory_at(place.path) {
                     Ok(()) | Err(ErrorCode::Exist) => Ok(()),
-                    Err(code) => Err(error(path, code)),
+                    Err(code) => Err(self.error(path, code)),
                 }
             }
-            Err(code) => Err(error(path, code)),
+            Err(code) => Err(self.error(path, code)),
         }
     }
 
@@ -191,7 +225,7 @@ impl Files for WasiFiles {
         place
             .directory
             .unlink_file_at(place.path)
-            .map_err(|code| error(path, code))
+            .map_err(|code| self.error(path, code))
     }
 
     fn remove_directory(&self, path: &str) -> Result<(), FileError> {
@@ -199,7 +233,7 @@ impl Files for WasiFiles {
         place
             .directory
             .remove_directory_at(place.path)
-            .map_err(|code| error(path, code))
+            .map_err(|code| self.error(path, code))
     }
 
     fn rename(&self, from: &str, to: &str) -> Result<(), FileError> {
@@ -207,7 +241,7 @@ impl Files for WasiFiles {
         source
             .directory
             .rename_at(source.path, target.directory, target.path)
-            .map_err(|code| error(from, code))
+            .map_err(|code| self.error(from, code))
     }
 
     fn touch(&self, path: &str) -> Result<(), FileError> {
@@ -215,7 +249,7 @@ impl Files for WasiFiles {
         place
             .directory
             .set_times_at(PathFlags::empty(), place.path, NewTimestamp::Now, NewTimestamp::Now)
-            .map_err(|code| error(path, code))
+            .map_err(|code| self.error(path, code))
     }
 
     fn symlink(&self, target: &str, link: &str) -> Result<(), FileError> {
@@ -224,7 +258,7 @@ impl Files for WasiFiles {
             place
                 .directory
                 .symlink_at(target, place.path)
-                .map_err(|code| error(temporary, code))
+                .map_err(|code| self.error(temporary, code))
         })
     }
 
@@ -233,15 +267,15 @@ impl Files for WasiFiles {
             let (from, to) = (self.place(target)?, self.place(temporary)?);
             from.directory
                 .link_at(PathFlags::empty(), from.path, to.directory, to.path)
-                .map_err(|code| error(temporary, code))
+                .map_err(|code| self.error(temporary, code))
         })
     }
 
     fn list(&self, path: &str) -> Result<Vec<String>, FileError> {
         let directory = self.open(path, OpenFlags::DIRECTORY, DescriptorFlags::READ)?;
-        let entries = directory.read_directory().map_err(|code| error(path, code))?;
+        let entries = directory.read_directory().map_err(|code| self.error(path, code))?;
         let mut names = Vec::new();
-        while let Some(entry) = entries.read_directory_entry().map_err(|code| error(path, code))? {
+        while let Some(entry) = entries.read_directory_entry().map_err(|code| self.error(path, code))? {
             names.push(entry.name);
         }
         Ok(names)
@@ -263,17 +297,4 @@ fn info(stat: &DescriptorStat) -> FileInfo {
 
 pub(crate) fn unix_time(time: Datetime) -> UnixTime {
     UnixTime(time.seconds as f64 + f64::from(time.nanoseconds) / 1e9)
-}
-
-fn error(path: &str, code: ErrorCode) -> FileError {
-    let path = path.to_owned();
-    match code {
-        ErrorCode::NoEntry | ErrorCode::NotDirectory => FileError::NotFound { path },
-        ErrorCode::Exist => FileError::AlreadyExists { path },
-        ErrorCode::Access | ErrorCode::NotPermitted | ErrorCode::ReadOnly => FileError::NotPermitted { path },
-        other => FileError::Other {
-            path,
-            reason: other.message().to_owned(),
-        },
-    }
 }

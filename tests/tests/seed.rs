@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Result;
 use mapproxy_tests::command::{Ended, finish, run, start};
-use mapproxy_tests::sample::Fault;
+use mapproxy_tests::sample::{Answer, Fault};
 use mapproxy_tests::site::Site;
 
 const CONFIGURATION: &str = "
@@ -341,6 +341,80 @@ async fn a_picture_of_a_city_shows_the_city() -> Result<()> {
     let page = seed(&site, "--seed=city --map stored.html").await?;
     let expect = format!("level 12: {stored} of {stored} tiles are stored");
     assert!(stored > 0 && page.stdout.contains(&expect), "{expect}\n{}", page.stdout);
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_list_of_failures_says_what_the_source_said() -> Result<()> {
+    let check = async |fault: Fault, expect: &str| -> Result<()> {
+        let site = site()?;
+        site.sample.fault(fault);
+        let done = seed(&site, "--seed=west --max-retries 0 --failed-file failed.txt").await?;
+        assert_eq!(done.code, 4, "{}", done.stderr);
+        let failed = std::fs::read_to_string(site.folder().join("failed.txt"))?;
+        assert!(failed.contains(expect), "{expect}\n{failed}");
+        assert!(!failed.contains("see logs") && !failed.contains("bbox="), "{failed}");
+        Ok(())
+    };
+    let status = Fault {
+        status: Some(503),
+        ..Fault::default()
+    };
+    check(status, ": HTTP status 503").await?;
+    let exception = Fault {
+        answer: Some(Answer::Exception),
+        ..Fault::default()
+    };
+    check(exception, "the sample WMS was told to fail").await?;
+    let broken = Fault {
+        cut_after: Some(10),
+        ..Fault::default()
+    };
+    check(broken, ": the answer broke off").await
+}
+
+#[tokio::test]
+async fn a_link_out_of_the_cache_is_refused_once_and_named() -> Result<()> {
+    let site = site()?;
+    let (level, elsewhere) = (
+        site.cache_folder().join("map_cache_EPSG3857/2"),
+        site.folder().join("elsewhere"),
+    );
+    std::fs::create_dir_all(&elsewhere)?;
+    std::fs::create_dir_all(level.parent().unwrap())?;
+    std::os::unix::fs::symlink(&elsewhere, &level)?;
+    for task in ["--seed=west", "--cleanup=west"] {
+        let began = Instant::now();
+        let done = seed(&site, &format!("{task} --retry-wait 20s --failed-file failed.txt")).await?;
+        assert_eq!(done.code, 4, "{}", done.stderr);
+        let failed = std::fs::read_to_string(site.folder().join("failed.txt"))?;
+        assert!(failed.contains("/map_cache_EPSG3857/2` is a link out of"), "{failed}");
+        assert!(began.elapsed() < Duration::from_secs(20), "it is not tried again");
+    }
+    assert_eq!(std::fs::read_dir(&elsewhere)?.count(), 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_task_whose_age_is_a_missing_file_does_not_run() -> Result<()> {
+    let site = site()?;
+    let tasks = "seeds: {a: {caches: [map_cache], levels: [0], refresh_before: {mtime: marks/planet}}}";
+    std::fs::write(site.folder().join("marked.yaml"), tasks)?;
+    let summary = run(site.folder(), "seed -s marked.yaml --summary").await?;
+    assert!(
+        summary
+            .stdout
+            .contains("/marks/planet`, whose age counts, cannot be found"),
+        "{}",
+        summary.stdout
+    );
+    let done = run(site.folder(), "seed -s marked.yaml").await?;
+    assert_eq!(done.code, 2, "{}", done.stderr);
+    assert!(done.stderr.contains("cannot be run: "), "{}", done.stderr);
+    assert_eq!(site.sample.requests().len(), 0);
+    std::fs::create_dir(site.folder().join("marks"))?;
+    std::fs::write(site.folder().join("marks/planet"), "")?;
+    assert_eq!(run(site.folder(), "seed -s marked.yaml").await?.code, 0);
     Ok(())
 }
 

@@ -66,6 +66,9 @@ pub enum FileError {
     /// Outside the directories this instance was given, or not permitted by the system.
     #[error("no permission for `{path}`")]
     NotPermitted { path: String },
+    /// There is a symbolic link on the way that leads out of the directories this instance was given.
+    #[error("`{link}` is a link out of the directories of the configuration; `{path}` is not followed there")]
+    LeadsOut { path: String, link: String },
     #[error("`{path}`: {reason}")]
     Other { path: String, reason: String },
 }

@@ -5,12 +5,17 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use md5::{Digest as _, Md5};
+use quick_xml::events::Event;
 
 use crate::config::model::{Application, OnErrorRule, Source, SourceHttp};
 use crate::http::{Headers, HttpFailure, HttpReply, HttpRequest, PostBody};
 use crate::layer::{LayerError, Session, Slots, Upstream};
+use crate::request::QueryParams;
 
 const USER_AGENT: &str = concat!("mapproxy.wasm/", env!("CARGO_PKG_VERSION"));
+
+/// Characters of a server's words that are told.
+const MOST_SAID: usize = 300;
 
 /// Makes requests to the server of one source and judges its answers.
 #[derive(Debug, Clone)]
@@ -80,26 +85,34 @@ impl SourceClient {
 
     /// The answer, if it is a success with a body; logged either way. `url` is the one that was asked.
     pub fn judge(&self, url: &str, answer: Result<HttpReply, HttpFailure>) -> Result<HttpReply, UpstreamFailure> {
-        let (status, reason) = match answer {
+        let (status, reason, detail) = match answer {
             Ok(reply) if (200..300).contains(&reply.status) && reply.status != 204 => {
                 log_request(url, &reply.status.to_string(), reply.body.len());
                 return Ok(reply);
             }
             Ok(reply) => {
                 log_request(url, &reply.status.to_string(), reply.body.len());
-                (Some(reply.status), format!("HTTP Error \"{url}\": {}", reply.status))
+                (
+                    Some(reply.status),
+                    format!("HTTP Error \"{url}\": {}", reply.status),
+                    self.detail(url, &format!("HTTP status {}", reply.status), Some(&reply)),
+                )
             }
             Err(failure) => {
                 log_request(url, "-", 0);
-                (None, format!("No response from URL \"{url}\": {failure}"))
+                let cause = match &failure {
+                    HttpFailure::InvalidUrl { reason, .. } => format!("invalid URL: {reason}"),
+                    other => other.to_string(),
+                };
+                (
+                    None,
+                    format!("No response from URL \"{url}\": {failure}"),
+                    self.detail(url, &cause, None),
+                )
             }
         };
-        Err(self.failure(status, reason))
-    }
-
-    /// A failure in words: the reason is logged, clients see it unless `hide_error_details` is on.
-    pub fn failure(&self, status: Option<u16>, reason: String) -> UpstreamFailure {
         log::warn!(target: "mapproxy.source.request", "{reason}");
+        // clients see the reason unless it is hidden from them
         let message = if !self.http.hide_error_details {
             reason
         } else if status.is_none() {
@@ -107,7 +120,35 @@ impl SourceClient {
         } else {
             "HTTP Error (see logs for URL and reason).".to_owned()
         };
-        UpstreamFailure { status, message }
+        Err(UpstreamFailure {
+            status,
+            message,
+            detail,
+        })
+    }
+
+    /// A failure for operators: the server, the cause, and what the server says of it. Neither the URL, whose query may
+    /// hold a key, nor what else is secret.
+    pub fn detail(&self, url: &str, cause: &str, reply: Option<&HttpReply>) -> String {
+        let mut detail = format!("`{}`: {cause}", netloc(url));
+        if let Some(said) = reply.and_then(|reply| said(reply, &self.secrets(url))) {
+            detail.push_str(": ");
+            detail.push_str(&said);
+        }
+        detail
+    }
+
+    /// What a server was given to know us by, in case it repeats it.
+    fn secrets(&self, url: &str) -> Vec<String> {
+        const NAMES: [&str; 6] = ["key", "token", "pass", "secret", "auth", "sig"];
+        let query = QueryParams::parse(url.split_once('?').map_or("", |(_, query)| query));
+        let is_secret = |name: &str| NAMES.iter().any(|secret| name.to_ascii_lowercase().contains(secret));
+        let in_query = query.iter().filter(|(name, _)| is_secret(name)).map(|(_, value)| value);
+        let in_headers = self.http.headers.iter().map(|(_, value)| value.clone());
+        let password = self.http.credentials.iter().map(|(_, password)| password.clone());
+        let all = in_query.chain(in_headers).chain(password);
+        // what is shorter is part of many words
+        all.filter(|secret| secret.len() > 3).collect()
     }
 
     /// What the configuration says about this failure: the rule for its status, else the one for `other`.
@@ -126,6 +167,8 @@ pub struct UpstreamFailure {
     pub status: Option<u16>,
     /// for clients
     pub message: String,
+    /// for operators, see [`SourceClient::detail`]
+    pub detail: String,
 }
 
 impl From<UpstreamFailure> for LayerError {
@@ -133,6 +176,7 @@ impl From<UpstreamFailure> for LayerError {
         Self::Source {
             message: failure.message,
             status: failure.status,
+            detail: Some(failure.detail),
         }
     }
 }
@@ -145,6 +189,64 @@ fn log_request(url: &str, status: &str, bytes: usize) {
 fn netloc(url: &str) -> &str {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     rest.split(['/', '?', '#']).next().unwrap_or(rest)
+}
+
+/// What an answer that is no map says in words, on one line: plain text, or the texts and codes of an XML document (an
+/// exception). Pages of HTML are for people at a browser.
+fn said(reply: &HttpReply, secrets: &[String]) -> Option<String> {
+    let content_type = reply.headers.get("content-type")?.to_ascii_lowercase();
+    let text = if content_type.contains("html") {
+        return None;
+    } else if content_type.contains("xml") {
+        text_of_xml(&reply.body)
+    } else if content_type.contains("text/plain") || content_type.contains("json") {
+        let begin = reply.body.get(..MOST_SAID * 8).unwrap_or(&reply.body);
+        String::from_utf8_lossy(begin).into_owned()
+    } else {
+        return None;
+    };
+    let words: Vec<&str> = text.split_whitespace().map(without_query).collect();
+    let line = secrets
+        .iter()
+        .fold(words.join(" "), |line, secret| line.replace(secret, "…"));
+    let mut short: String = line.chars().take(MOST_SAID).collect();
+    if short.len() < line.len() {
+        short.push('…');
+    }
+    (!short.is_empty()).then_some(short)
+}
+
+fn text_of_xml(document: &[u8]) -> String {
+    let mut reader = quick_xml::Reader::from_reader(document);
+    let mut text = String::new();
+    loop {
+        match reader.read_event() {
+            Ok(Event::Start(tag) | Event::Empty(tag)) => {
+                text.push(' ');
+                for code in ["code", "exceptionCode"] {
+                    if let Ok(Some(code)) = tag.try_get_attribute(code) {
+                        text.push_str(&code.value);
+                        text.push_str(": ");
+                    }
+                }
+            }
+            Ok(Event::Text(part)) => text.push_str(&part),
+            Ok(Event::CData(part)) => text.push_str(&part),
+            Ok(Event::GeneralRef(name)) => {
+                text.push_str(quick_xml::escape::resolve_predefined_entity(&name).unwrap_or("?"));
+            }
+            Ok(Event::Eof) | Err(_) => return text,
+            Ok(_) => {}
+        }
+    }
+}
+
+/// A URL without its query, any other word as it is.
+fn without_query(word: &str) -> &str {
+    match word.split_once('?') {
+        Some((page, _)) if word.contains("://") => page,
+        _ => word,
+    }
 }
 
 #[cfg(test)]
@@ -238,6 +340,54 @@ mod tests {
     }
 
     #[test]
+    fn operators_are_told_the_cause_and_no_secrets() {
+        let url = "http://maps.example.org:8080/s?layers=a&api_key=k%33yk3y";
+        let check = |answer: Result<(u16, &str, &str), HttpFailure>, expect: &str| {
+            let answer = answer.map(|(status, content_type, body)| {
+                let mut reply = reply(status);
+                reply.headers.set("content-type", content_type);
+                reply.body = body.as_bytes().to_vec();
+                reply
+            });
+            let failure = client(Vec::new(), true).judge(url, answer).unwrap_err();
+            assert_eq!(
+                LayerError::from(failure).detail(),
+                format!("`maps.example.org:8080`: {expect}")
+            );
+        };
+        check(Err(refused()), "connection failed: refused");
+        let invalid = HttpFailure::InvalidUrl {
+            url: url.to_owned(),
+            reason: "refused by the host".to_owned(),
+        };
+        check(Err(invalid), "invalid URL: refused by the host");
+        check(Ok((503, "text/html", "<h1>Sorry</h1>")), "HTTP status 503");
+        check(Ok((500, "text/plain", " disk\n full ")), "HTTP status 500: disk full");
+        check(
+            Ok((
+                403,
+                "text/plain",
+                "k3yk3y is no key of user with pass, see http://h/s?x=1 please",
+            )),
+            "HTTP status 403: … is no key of user with …, see http://h/s please",
+        );
+        check(
+            Ok((
+                400,
+                "application/vnd.ogc.se_xml",
+                "<?xml version=\"1.0\"?>\n<!DOCTYPE x>\n<R>\n <E code=\"LayerNotDefined\">\nLayer &lt;a&gt; not\n \
+                 <![CDATA[there & here]]></E></R>",
+            )),
+            "HTTP status 400: LayerNotDefined: Layer <a> not there & here",
+        );
+        check(Ok((400, "text/xml", "<a>broken <")), "HTTP status 400: broken");
+        check(
+            Ok((400, "text/plain", &"x".repeat(301))),
+            &format!("HTTP status 400: {}…", "x".repeat(300)),
+        );
+    }
+
+    #[test]
     fn the_rule_of_the_status_comes_before_other() {
         let rule = |status, cache| OnErrorRule {
             status,
@@ -250,6 +400,7 @@ mod tests {
             let failure = UpstreamFailure {
                 status,
                 message: String::new(),
+                detail: String::new(),
             };
             client.rule_for(&failure).map(|rule| rule.cache)
         };

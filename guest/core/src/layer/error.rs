@@ -1,6 +1,5 @@
 //! Why a layer could not answer, sorted by who is at fault.
 
-use crate::http::HttpFailure;
 use crate::platform::FileError;
 
 /// Errors of sources, caches and layers.
@@ -8,7 +7,12 @@ use crate::platform::FileError;
 pub enum LayerError {
     /// An upstream server did not answer, or not with an image. The text is meant for clients.
     #[error("{message}")]
-    Source { message: String, status: Option<u16> },
+    Source {
+        message: String,
+        status: Option<u16>,
+        /// For operators, where it says more than `message`, which may hide why.
+        detail: Option<String>,
+    },
     /// The box asked for is not one we answer (too many tiles, not a tile, transformation impossible).
     /// Clients read `Request too large or invalid BBOX. (<message>)`.
     #[error("{message}")]
@@ -37,13 +41,13 @@ pub enum LayerError {
 }
 
 impl LayerError {
-    /// A failed request to an upstream server, as MapProxy words it for clients: without the URL when details are hidden.
-    pub fn upstream(url: &str, failure: &HttpFailure, hide_details: bool) -> Self {
-        let message = if hide_details {
-            "HTTP Error (see logs for URL and reason).".to_owned()
-        } else {
-            format!("HTTP Error \"{url}\": {failure}")
-        };
-        Self::Source { message, status: None }
+    /// For operators: what went wrong, also where clients are not to know.
+    pub fn detail(&self) -> String {
+        match self {
+            Self::Source {
+                detail: Some(detail), ..
+            } => detail.clone(),
+            other => other.to_string(),
+        }
     }
 }

@@ -26,7 +26,7 @@ use crate::config::model::{RefreshBefore, SeedKind, SeedTask};
 use crate::config::{Compiled, Kind};
 use crate::grid::TileCoord;
 use crate::layer::LayerError;
-use crate::platform::{Links, Platform};
+use crate::platform::{FileError, Links, Platform};
 
 /// Files one piece of a cleanup looks at.
 const SWEEP: u32 = 20_000;
@@ -99,12 +99,13 @@ pub enum Failure {
 
 impl From<LayerError> for Failure {
     fn from(error: LayerError) -> Self {
-        let message = error.to_string();
+        let message = error.detail();
         match error {
             LayerError::LockTimeout { .. } => Self::Busy(message),
-            LayerError::NotSupported { .. } | LayerError::Unavailable { .. } | LayerError::InvalidRequest { .. } => {
-                Self::Final(message)
-            }
+            LayerError::NotSupported { .. }
+            | LayerError::Unavailable { .. }
+            | LayerError::InvalidRequest { .. }
+            | LayerError::File(FileError::NotPermitted { .. } | FileError::LeadsOut { .. }) => Self::Final(message),
             _ => Self::Again(message),
         }
     }

@@ -124,7 +124,11 @@ fn legend_of(
     let reply = client.judge(url, reply)?;
     if !is_json && peek_format(&reply.body).is_none() {
         let message = format!("no image returned from source WMS: {url}");
-        return Err(LayerError::Source { message, status: None });
+        return Err(LayerError::Source {
+            message,
+            status: None,
+            detail: None,
+        });
     }
     Ok(reply.body)
 }

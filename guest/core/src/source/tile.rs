@@ -49,6 +49,7 @@ impl TileMapSource {
         let invalid = |message: &str| LayerError::Source {
             message: message.to_owned(),
             status: None,
+            detail: None,
         };
         if self.grid.tile_size() != query.size {
             return Err(invalid("tile size of cache and tile source do not match"));

@@ -177,9 +177,14 @@ impl UpstreamMap {
         } else {
             ""
         };
+        let cause = match reply.headers.get("content-type") {
+            Some(content_type) if reason.is_empty() => format!("no image but `{content_type}`"),
+            _ => "no image that can be read".to_owned(),
+        };
         UpstreamFailure {
             status: None,
             message: format!("no image returned from source {}: {}{reason}", self.kind, self.url),
+            detail: self.client.detail(&self.url, &cause, Some(reply)),
         }
     }
 

@@ -212,6 +212,7 @@ impl MapLayer for WmsMapSource {
         let unreadable = |error: XsltError| LayerError::Source {
             message: format!("feature information of source WMS cannot be transformed: {error}"),
             status: None,
+            detail: None,
         };
         info.transformed(sheet, wanted.unwrap_or(kind))
             .map(Some)

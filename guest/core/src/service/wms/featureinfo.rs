@@ -57,6 +57,7 @@ fn styled(
             let failed = |error: XsltError| LayerError::Source {
                 message: format!("feature information cannot be transformed: {error}"),
                 status: None,
+                detail: None,
             };
             Ok(combined.transformed(sheet, kind).map_err(failed)?)
         }

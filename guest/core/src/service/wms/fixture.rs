@@ -248,6 +248,7 @@ impl MapLayer for Fake {
             return Err(LayerError::Source {
                 message: message.to_owned(),
                 status: None,
+                detail: None,
             });
         }
         if self.refuses_box {

@@ -168,6 +168,7 @@ fn static_legend(context: &Context<'_>, service: &WmsService, url: &str) -> Resu
         return Err(LayerError::Source {
             message,
             status: Some(reply.status),
+            detail: None,
         });
     }
     if let Err(error) = files.write_atomic(&path, &reply.body) {
