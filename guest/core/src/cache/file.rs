@@ -167,6 +167,10 @@ impl TileCache for FileTileCache {
     }
 
     fn can_sweep(&self) -> bool {
+        true
+    }
+
+    fn has_level_directories(&self) -> bool {
         !matches!(self.layout, DirectoryLayout::ReverseTms | DirectoryLayout::Quadkey)
     }
 
@@ -177,7 +181,7 @@ impl TileCache for FileTileCache {
             extension: &self.extension,
             level,
         };
-        place.sweep(self.files(), sweep).map_err(LayerError::from)
+        Ok(Some(place.sweep(self.files(), sweep)?))
     }
 }
 

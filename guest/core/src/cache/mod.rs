@@ -80,6 +80,11 @@ pub trait TileCache: std::fmt::Debug {
         false
     }
 
+    /// Whether a sweep walks no more than the tiles of its level.
+    fn has_level_directories(&self) -> bool {
+        true
+    }
+
     /// Removes many tiles of a level at once. `None`: this cache has no quicker way than one by one.
     fn sweep(&self, _level: u32, _sweep: &Sweep<'_>) -> Result<Option<Swept>, LayerError> {
         Ok(None)

@@ -8,6 +8,9 @@ use super::expiry::is_stale;
 use super::tile_creator::TileCreator;
 use super::{Sweep, Swept, TileManager};
 
+/// Asking for more tiles than this, one by one, takes longer than walking all directories of a usual cache.
+const MANY_TILES: f64 = 100_000.0;
+
 /// What became of the tiles of a meta tile.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Seeded {
@@ -88,9 +91,14 @@ impl TileManager {
         Ok(swept)
     }
 
-    /// Whether [`sweep`](Self::sweep) works.
-    pub fn can_sweep(&self) -> bool {
+    /// Whether [`sweep`](Self::sweep) works for these levels, and does not take longer than asking for each tile.
+    pub fn can_sweep(&self, levels: &[u32]) -> bool {
+        let tiles = |level: &u32| {
+            let (columns, rows) = self.grid.grid_size(*level);
+            columns as f64 * rows as f64
+        };
         self.cache.can_sweep()
+            && (self.cache.has_level_directories() || levels.iter().map(tiles).sum::<f64>() > MANY_TILES)
     }
 
     /// Removes tiles of a level without naming them; `None` where this cache cannot.

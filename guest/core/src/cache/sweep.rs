@@ -1,9 +1,10 @@
-//! Removes the tiles of a whole level of a file cache by walking its directory (behaviour section 19).
+//! Removes the tiles of a whole level of a file cache by walking its directory (behaviour section 19). Two layouts have no
+//! directory of a level; there the whole cache is walked for each, which is slow, but ends.
 //!
 //! Only what is certainly a tile of that level is touched: a file (or link) whose path is the one this cache gives to
 //! some tile, or the temporary file of such a tile that was left behind (`Files::write_atomic`) when its writer was killed.
 //! Directories are entered only if they can lie on the way to a tile and are no links. Work is bounded: after
-//! so many files the walk stops and says where to go on.
+//! so many files and directories the walk stops and says where to go on.
 
 use crate::config::model::DirectoryLayout;
 use crate::grid::TileCoord;
@@ -22,7 +23,7 @@ pub struct Sweep<'a> {
     pub dry_run: bool,
     /// go on behind this path, see [`Swept::rest`]
     pub after: Option<&'a str>,
-    /// files to look at before it stops
+    /// files and directories to look at before it stops
     pub limit: u32,
 }
 
@@ -56,38 +57,39 @@ struct Run<'a> {
 }
 
 impl LevelDirectory<'_> {
-    /// `None`: levels of this layout have no directory of their own.
-    pub(super) fn sweep(&self, files: &dyn Files, sweep: &Sweep<'_>) -> Result<Option<Swept>, FileError> {
-        let level = self.level;
-        let name = match self.layout {
-            DirectoryLayout::Tc | DirectoryLayout::Mp => format!("{level:02}"),
-            DirectoryLayout::Tms => level.to_string(),
-            DirectoryLayout::Arcgis => format!("L{level:02}"),
-            DirectoryLayout::ReverseTms | DirectoryLayout::Quadkey => return Ok(None),
+    pub(super) fn sweep(&self, files: &dyn Files, sweep: &Sweep<'_>) -> Result<Swept, FileError> {
+        let (level, directory) = (self.level, self.directory);
+        let root = match self.layout {
+            DirectoryLayout::Tc | DirectoryLayout::Mp => format!("{directory}/{level:02}"),
+            DirectoryLayout::Tms => format!("{directory}/{level}"),
+            DirectoryLayout::Arcgis => format!("{directory}/L{level:02}"),
+            DirectoryLayout::ReverseTms | DirectoryLayout::Quadkey => directory.to_owned(),
         };
         let mut run = Run {
             place: self,
             files,
             sweep,
-            root: format!("{}/{name}", self.directory),
+            root,
             looked_at: 0,
             swept: Swept::default(),
         };
         let after: Vec<&str> = sweep.after.map(|after| after.split('/').collect()).unwrap_or_default();
         run.directory("", &after)?;
-        Ok(Some(run.swept))
+        Ok(run.swept)
     }
 
-    /// Directories between the level's and the tile.
+    /// Directories between the root and the tile.
     fn depth(&self) -> usize {
         match self.layout {
             DirectoryLayout::Tc => 5,
             DirectoryLayout::Mp => 3,
-            _ => 1,
+            DirectoryLayout::ReverseTms => 2,
+            DirectoryLayout::Tms | DirectoryLayout::Arcgis => 1,
+            DirectoryLayout::Quadkey => 0,
         }
     }
 
-    /// Whether a file below the level's directory, without its extension, is a tile.
+    /// Whether a file below the root, without its extension, is a tile of the level.
     fn is_tile(&self, stem: &str) -> bool {
         let parts: Vec<&str> = stem.split('/').collect();
         let joined = |parts: &[&str]| parts.concat().parse::<i64>().ok();
@@ -98,7 +100,10 @@ impl LevelDirectory<'_> {
         let place = match (self.layout, parts.as_slice()) {
             (DirectoryLayout::Tc, [x0, x1, x2, y0, y1, y2]) => (joined(&[x0, x1, x2]), joined(&[y0, y1, y2])),
             (DirectoryLayout::Mp, [x0, x1, y0, y1]) => (joined(&[x0, x1]), joined(&[y0, y1])),
-            (DirectoryLayout::Tms, [x, y]) => (joined(&[x]), joined(&[y])),
+            (DirectoryLayout::Tms, [x, y]) | (DirectoryLayout::ReverseTms, [y, x, _]) => (joined(&[x]), joined(&[y])),
+            (DirectoryLayout::Quadkey, [key]) => {
+                return key.len() == self.level as usize && key.bytes().all(|digit| (b'0'..=b'3').contains(&digit));
+            }
             (DirectoryLayout::Arcgis, [row, column]) => (hex(column, 'C'), hex(row, 'R')),
             _ => return false,
         };
@@ -108,13 +113,16 @@ impl LevelDirectory<'_> {
         // `/02/000/…/004.`: the path begins with the level, which is the directory's name
         own.is_ok_and(|own| {
             let own = own.trim_start_matches('/').trim_end_matches('.');
+            if self.layout == DirectoryLayout::ReverseTms {
+                return own == stem;
+            }
             own.split_once('/').is_some_and(|(_, inside)| inside == stem)
         })
     }
 }
 
 impl Run<'_> {
-    /// Works off a directory below the level's (`""`: itself); what comes before `after` is done already.
+    /// Works off a directory below the root (`""`: itself); what comes before `after` is done already.
     fn directory(&mut self, inside: &str, after: &[&str]) -> Result<(), FileError> {
         let path = self.path(inside);
         match self.files.info(&path, Links::NoFollow) {
@@ -157,9 +165,13 @@ impl Run<'_> {
                 return Ok(());
             }
         }
-        if !self.sweep.dry_run {
+        if !self.sweep.dry_run && path != self.place.directory {
             // fails where something is left in it
             let _ = self.files.remove_directory(&path);
+        }
+        self.looked_at += 1;
+        if self.looked_at >= self.sweep.limit && !inside.is_empty() {
+            self.swept.rest = Some(inside.to_owned());
         }
         Ok(())
     }
@@ -223,10 +235,10 @@ impl Run<'_> {
 
 /// The path that this temporary file would have got.
 fn unfinished(path: &str) -> Option<String> {
-    let (directory, name) = path.rsplit_once('/')?;
+    let (directory, name) = path.split_at(path.rfind('/').map_or(0, |slash| slash + 1));
     let (name, random) = name.strip_prefix('.')?.strip_suffix(".tmp")?.rsplit_once('.')?;
     let is_random = random.len() == 16 && random.bytes().all(|byte| byte.is_ascii_hexdigit());
-    is_random.then(|| format!("{directory}/{name}"))
+    is_random.then(|| format!("{directory}{name}"))
 }
 
 #[cfg(test)]
@@ -235,11 +247,13 @@ mod tests {
     use crate::platform::UnixTime;
     use crate::platform::memory::MemoryPlatform;
 
-    const LAYOUTS: [DirectoryLayout; 4] = [
+    const LAYOUTS: [DirectoryLayout; 6] = [
         DirectoryLayout::Tc,
         DirectoryLayout::Mp,
         DirectoryLayout::Tms,
         DirectoryLayout::Arcgis,
+        DirectoryLayout::ReverseTms,
+        DirectoryLayout::Quadkey,
     ];
 
     fn sweep_all(
@@ -265,7 +279,7 @@ mod tests {
                 after: after.as_deref(),
                 limit,
             };
-            let swept = place.sweep(memory, &sweep).unwrap().unwrap();
+            let swept = place.sweep(memory, &sweep).unwrap();
             total.removed += swept.removed;
             total.bytes += swept.bytes;
             total.paths.extend(swept.paths);
@@ -311,6 +325,26 @@ mod tests {
                     "{layout:?} by {limit}"
                 );
                 assert!(memory.paths().is_empty());
+            }
+        }
+    }
+
+    #[test]
+    fn tiles_of_other_levels_beside_them_stay() {
+        for layout in [DirectoryLayout::ReverseTms, DirectoryLayout::Quadkey] {
+            for limit in [1, 3, 100] {
+                let (memory, _) = filled(layout);
+                let others = [1, 3, 20].map(|level| {
+                    let tile = TileCoord::new(0, 1, level);
+                    tile_path("/c", layout, tile, &Vec::new(), "png").unwrap()
+                });
+                for other in &others {
+                    memory.insert(other, b"other", UnixTime(0.0));
+                }
+                assert_eq!(sweep_all(&memory, layout, None, limit, false).removed, 5, "{layout:?}");
+                let mut left = others.to_vec();
+                left.sort();
+                assert_eq!(memory.paths(), left);
             }
         }
     }

@@ -28,7 +28,7 @@ use crate::grid::TileCoord;
 use crate::layer::LayerError;
 use crate::platform::{FileError, Links, Platform};
 
-/// Files one piece of a cleanup looks at.
+/// Files and directories one piece of a cleanup looks at.
 const SWEEP: u32 = 20_000;
 /// Nobody writes a tile for so long, in seconds: what is unfinished then was left behind.
 const UNFINISHED: f64 = 3600.0;
@@ -139,7 +139,7 @@ impl Seeder {
             });
         }
         let manager = self.manager(&task)?;
-        if task.kind == SeedKind::Cleanup && task.coverages.is_empty() && manager.can_sweep() {
+        if task.kind == SeedKind::Cleanup && task.coverages.is_empty() && manager.can_sweep(&task.levels) {
             let level = |level: &u32| Piece {
                 id: level.to_string(),
                 level: *level,

@@ -34,6 +34,7 @@ cleanups:
   marked: {caches: [c], levels: [2], remove_before: {mtime: marker}}
   everything: {caches: [c], remove_all: true, levels: [2]}
   east: {caches: [keyed], levels: [2]}
+  keyed: {caches: [keyed], remove_all: true}
 ";
 
 struct World {
@@ -187,6 +188,25 @@ fn layouts_without_level_directories_are_cleaned_tile_by_tile() {
     assert_eq!(world.plan("east"), ["2/0/0"]);
     assert_eq!(world.run("east").removed, 1);
     assert!(world.memory.content("/etc/keyed/0.png").is_some());
+}
+
+#[test]
+fn layouts_without_level_directories_are_walked_where_levels_are_large() {
+    let world = world();
+    let tiles = [
+        "/etc/keyed/0.png",
+        "/etc/keyed/0123012301230123012.png",
+        "/etc/keyed/12.png",
+    ];
+    let others = ["/etc/keyed/4.png", "/etc/keyed/notes.txt", "/etc/keyed/1/2.png"];
+    for path in tiles.iter().chain(&others) {
+        world.memory.insert(path, b"", UnixTime(1.0));
+    }
+    assert_eq!(world.plan("keyed").len(), 20, "a piece for each level");
+    assert_eq!(world.run("keyed").removed, 3);
+    let mut left = world.memory.paths();
+    left.retain(|path| path.starts_with("/etc/keyed/"));
+    assert_eq!(left, ["/etc/keyed/1/2.png", "/etc/keyed/4.png", "/etc/keyed/notes.txt"]);
 }
 
 #[test]
