@@ -28,7 +28,7 @@ use crate::seed::args::SeedArgs;
 use crate::seed::map::{self, TaskMap};
 use crate::seed::{
     Checkpoint, Concurrency, Ended, Failed, Output, PieceList, ProgressFile, Rates, Retries, Runner, Style, Task,
-    Turnstile, err, estimate_line, estimate_text, estimated_bytes, least_time,
+    Turnstile, err, estimate_line, estimate_text, estimated_bytes, least_time, new_run,
 };
 
 /// Instances beside those of pieces: one that plans, one that counts.
@@ -83,7 +83,6 @@ pub(crate) fn seed(args: &SeedArgs, component: &ComponentArgs) -> Result<ExitCod
                 stopper.send_modify(|stop| *stop = (*stop).max(1));
             });
         }
-        let progress = ProgressFile::open(&args.progress_file, args.continue_seed);
         let runner = Runner {
             guests: Arc::clone(&loader.guests),
             app: Arc::new(app),
@@ -93,7 +92,7 @@ pub(crate) fn seed(args: &SeedArgs, component: &ComponentArgs) -> Result<ExitCod
                 skip_uncached: args.skip_uncached,
                 skip_geoms_for_last_levels: args.skip_geoms_for_last_levels,
                 dry_run: args.dry_run,
-                run: progress.run,
+                run: new_run(),
             },
             concurrency: args.concurrency,
             retries: Retries {
@@ -104,7 +103,7 @@ pub(crate) fn seed(args: &SeedArgs, component: &ComponentArgs) -> Result<ExitCod
             piece_timeout: args.piece_timeout,
             stop,
         };
-        run(args, &runner, progress, &seed_conf).await
+        run(args, &runner, &seed_conf).await
     })
 }
 
@@ -150,13 +149,13 @@ impl Work {
     }
 }
 
-async fn run(args: &SeedArgs, runner: &Runner, mut progress: ProgressFile, seed_conf: &Path) -> Result<ExitCode> {
+async fn run(args: &SeedArgs, runner: &Runner, seed_conf: &Path) -> Result<ExitCode> {
     let all = runner.tasks().await?;
     if all.is_empty() {
         let reason = format!("`{}` has neither `seeds` nor `cleanups`", seed_conf.display());
         return Ok(configuration_error(&anyhow::anyhow!(reason)));
     }
-    let mut tasks = match select(args, &all) {
+    let tasks = match select(args, &all) {
         Ok(tasks) => tasks,
         Err(error) => {
             report(&error);
@@ -172,49 +171,17 @@ async fn run(args: &SeedArgs, runner: &Runner, mut progress: ProgressFile, seed_
         format: args.format,
         quiet: args.quiet,
     };
-    let only_looks = args.dry_run || args.summary;
+    let only_looks = args.dry_run || args.summary || args.map.is_some();
     let failed_file = args.failed_file.as_deref().filter(|_| !only_looks);
     let mut output = Output::new(style, failed_file, args.tiles_file.as_deref())?;
-    let offered = tasks.len();
-    if args.interactive {
-        tasks.retain(wanted);
-    }
-    let declined = offered - tasks.len();
-    let mut unusable = false;
-    if args.summary {
-        for task in &tasks {
-            describe(runner, task, &output).await?;
-        }
-        return Ok(ExitCode::SUCCESS);
-    }
-    tasks.retain(|task| match &task.info.unusable {
-        Some(reason) => {
-            report(&anyhow::anyhow!("{} cannot be run: {reason}", task.title()));
-            unusable = true;
-            false
-        }
-        None => true,
-    });
-    if let Some(path) = &args.map {
-        draw_map(runner, &tasks, path, &output).await?;
-        if !args.dry_run {
-            return Ok(ExitCode::SUCCESS);
-        }
-    }
-    let mut work = Vec::new();
+
+    let mut work: Vec<(Task, Checkpoint)> = Vec::new();
     for task in tasks {
-        let from = match &mut list {
-            Some(list) => match list.of(&task) {
-                ids if ids.is_empty() => continue,
-                ids => Checkpoint::of_pieces(ids),
-            },
-            None if args.continue_seed => progress.task(&task.key()),
-            None => {
-                progress.forget(&task.key());
-                Checkpoint::default()
-            }
-        };
-        work.push((task, from));
+        match list.as_mut().map(|list| list.of(&task)) {
+            None => work.push((task, Checkpoint::default())),
+            Some(ids) if ids.is_empty() => {}
+            Some(ids) => work.push((task, Checkpoint::of_pieces(ids))),
+        }
     }
     let others = list.as_ref().map(PieceList::left).unwrap_or_default();
     for (number, line) in others.iter().take(NAMED) {
@@ -225,31 +192,74 @@ async fn run(args: &SeedArgs, runner: &Runner, mut progress: ProgressFile, seed_
     if work.is_empty() && !others.is_empty() {
         return Ok(ExitCode::from(UNKNOWN_TASK));
     }
-    let keeps_state = list.is_none() && !args.dry_run;
-    if keeps_state {
+    let offered = work.len();
+    if args.interactive {
+        work.retain(|(task, _)| wanted(task));
+    }
+    let declined = offered - work.len();
+    if args.summary {
+        for (task, _) in &work {
+            describe(runner, task, &output).await?;
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut unusable = false;
+    work.retain(|(task, _)| match &task.info.unusable {
+        Some(reason) => {
+            report(&anyhow::anyhow!("{} cannot be run: {reason}", task.title()));
+            unusable = true;
+            false
+        }
+        None => true,
+    });
+    let done = ExitCode::from(if unusable { CONFIGURATION } else { 0 });
+    if let Some(path) = &args.map {
+        draw_map(runner, &work, path, &output).await?;
+        if !args.dry_run {
+            return Ok(done);
+        }
+    }
+    let mut progress = None;
+    if list.is_none() && !only_looks {
+        progress = ProgressFile::open(&args.progress_file, seed_conf)?;
+        if progress.is_none() {
+            warn!(
+                file = %args.progress_file.display(),
+                "another seed keeps its state there, so this one keeps none; `--progress-file` is for those that run at the same time"
+            );
+        }
+    }
+    if let Some(progress) = &mut progress {
+        for (task, from) in &mut work {
+            if args.continue_seed {
+                *from = progress.task(task);
+            }
+            from.started.get_or_insert(runner.options.started);
+            from.run.get_or_insert(runner.options.run);
+            progress.set(task, from.clone());
+        }
         // now, not after an hour, is the time to learn that it cannot be written
         progress.write()?;
     }
-    let (began, keys) = (
-        work.iter()
-            .filter_map(|(_, from)| from.started)
-            .fold(runner.options.started, f64::min),
-        work.iter().map(|(task, _)| task.key()).collect::<Vec<_>>(),
-    );
+    let begins = work.iter().filter_map(|(_, from)| from.started);
+    let began = begins.fold(runner.options.started, f64::min);
+    let tasks: Vec<Task> = work.iter().map(|(task, _)| task.clone()).collect();
     let mut run = Run {
         args,
         runner,
-        progress: keeps_state.then_some(&mut progress),
+        progress: progress.as_mut(),
+        is_list: list.is_some(),
         output: &mut output,
         left: Vec::new(),
     };
     let ended = run.tasks(work).await?;
     let left = run.left;
     output.finish_failed_file(&left, &others)?;
-    output.summary(keeps_state);
+    let can_go_on = progress.is_some();
+    output.summary(can_go_on);
     output.event(&json!({ "event": "end", "complete": ended == Ended::Complete, "failed": output.any_failed() }));
     if ended == Ended::Interrupted {
-        output.note(if keeps_state {
+        output.note(if can_go_on {
             "interrupted; `--continue` goes on from here"
         } else {
             "interrupted"
@@ -259,23 +269,19 @@ async fn run(args: &SeedArgs, runner: &Runner, mut progress: ProgressFile, seed_
     if output.any_failed() {
         return Ok(ExitCode::from(FAILED));
     }
-    if ended == Ended::Complete && keeps_state {
-        if keys.len() == all.len() {
+    if let Some(progress) = &mut progress {
+        if tasks.len() == all.len() {
             progress.clear();
         }
-        for key in &keys {
-            progress.forget(key);
+        for task in &tasks {
+            progress.forget(task);
         }
         progress.finish()?;
-        if declined == 0 && !unusable {
-            finish_reseed(args, began)?;
-        }
     }
-    Ok(if unusable {
-        ExitCode::from(CONFIGURATION)
-    } else {
-        ExitCode::SUCCESS
-    })
+    if list.is_none() && !only_looks && declined == 0 && !unusable {
+        finish_reseed(args, began)?;
+    }
+    Ok(done)
 }
 
 /// A list of pieces; the inner error is one of the file's content.
@@ -285,9 +291,9 @@ fn read_list(path: &Path) -> Result<Result<PieceList>> {
 }
 
 /// Draws what of the tasks is stored.
-async fn draw_map(runner: &Runner, tasks: &[Task], path: &Path, output: &Output) -> Result<()> {
+async fn draw_map(runner: &Runner, work: &[(Task, Checkpoint)], path: &Path, output: &Output) -> Result<()> {
     let mut maps = Vec::new();
-    for task in tasks {
+    for (task, _) in work {
         maps.push(runner.look(task).await?);
     }
     map::write(path, &maps)?;
@@ -306,6 +312,8 @@ struct Run<'a> {
     runner: &'a Runner,
     /// `None`: no state is kept
     progress: Option<&'a mut ProgressFile>,
+    /// a list is worked off
+    is_list: bool,
     output: &'a mut Output,
     /// pieces of a list that were not tried
     left: Vec<Failed>,
@@ -357,7 +365,7 @@ impl Run<'_> {
 
     async fn task(&mut self, task: &Task, from: Checkpoint) -> Result<Ended> {
         let mut about = None;
-        if task.is_seed() && from == Checkpoint::default() && self.args.quiet == 0 {
+        if task.is_seed() && from.is_beginning() && self.args.quiet == 0 {
             let estimate = self.runner.count(task).await?;
             tell_estimate(self.runner, task, &estimate, self.output);
             about = Some(estimate_line(&estimate, self.runner.turnstile.rates().per_second()));
@@ -367,7 +375,7 @@ impl Run<'_> {
         let (progress, mut last) = (&mut self.progress, Checkpoint::default());
         let mut save = |checkpoint: Checkpoint| {
             if let Some(progress) = progress {
-                progress.set(&task.key(), checkpoint);
+                progress.set(task, checkpoint);
                 if let Err(error) = progress.write() {
                     warn!("{error:#}");
                 }
@@ -383,7 +391,7 @@ impl Run<'_> {
 
     /// Notes what of a list is left; what has failed is noted already.
     fn leave(&mut self, task: &Task, from: &Checkpoint) {
-        if self.progress.is_some() {
+        if !self.is_list {
             return;
         }
         let failed = self.output.failed_of(task);

@@ -86,7 +86,7 @@ pub(crate) struct SeedArgs {
     #[arg(long)]
     pub(crate) use_cache_lock: bool,
 
-    /// Go on where an interrupted run was.
+    /// Go on where an interrupted run was, and try again what had failed.
     #[arg(long = "continue")]
     pub(crate) continue_seed: bool,
 

@@ -86,14 +86,9 @@ impl Rates {
         self.0.iter().filter(fits).map(|rate| rate.interval).max()
     }
 
-    /// Requests a second that are possible at most, for estimates. A single rate of one server counts for all: it is most
-    /// likely the one that is asked.
+    /// Requests a second that are possible at most, for estimates; what only one server bears says nothing about a task.
     pub(crate) fn per_second(&self) -> Option<f64> {
-        let only = match &self.0[..] {
-            [rate] => Some(rate.interval),
-            _ => None,
-        };
-        self.total().or(only).map(|interval| 1.0 / interval.as_secs_f64())
+        self.total().map(|interval| 1.0 / interval.as_secs_f64())
     }
 }
 

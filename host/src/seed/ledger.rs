@@ -22,6 +22,8 @@ struct Batch {
 pub(crate) struct Checkpoint {
     /// when work on it began, seconds since 1970: what ages are counted from; `None`: it has not begun
     pub(crate) started: Option<f64>,
+    /// number of the run that began it
+    pub(crate) run: Option<u64>,
     /// everything is planned and done but for `retry`
     pub(crate) planned: bool,
     /// where planning goes on; `None`: from the beginning
@@ -40,6 +42,11 @@ impl Checkpoint {
             retry: ids,
             ..Self::default()
         }
+    }
+
+    /// Nothing is done yet.
+    pub(crate) fn is_beginning(&self) -> bool {
+        !self.planned && self.cursor.is_none() && self.retry.is_empty()
     }
 
     pub(crate) fn is_complete(&self) -> bool {
@@ -91,6 +98,23 @@ impl Ledger {
         });
         self.settle();
         number
+    }
+
+    /// Whether the piece is kept by itself. It may lie behind the cursor too, where it is planned again.
+    pub(super) fn knows(&self, id: &str) -> bool {
+        self.waiting.contains(id) || self.failed.contains(id)
+    }
+
+    /// A piece was done in part, and what is left of it has another name.
+    pub(super) fn goes_on(&mut self, id: &str, rest: &str) {
+        if self.waiting.remove(id) {
+            self.waiting.insert(rest.to_owned());
+        }
+    }
+
+    /// Pieces that are kept by themselves.
+    pub(super) fn kept(&self) -> usize {
+        self.waiting.len() + self.failed.len()
     }
 
     /// A piece of a batch is done.
@@ -204,6 +228,34 @@ mod tests {
         let mut ledger = Ledger::new(checkpoint);
         ledger.done(None, "a");
         assert_eq!(ledger.checkpoint().retry, ["b"]);
+    }
+
+    #[test]
+    fn a_piece_can_be_kept_by_itself_and_lie_behind_the_cursor() {
+        let mut ledger = Ledger::new(Checkpoint::default());
+        let first = ledger.planned(2, None, 1.0);
+        ledger.postponed(Some(first), "a");
+        let checkpoint = ledger.checkpoint();
+        assert_eq!(
+            (checkpoint.planned, &checkpoint.retry[..]),
+            (false, &["a".to_owned()][..])
+        );
+        let resumed = Ledger::new(checkpoint);
+        assert!(
+            resumed.knows("a") && !resumed.knows("b"),
+            "it is not planned a second time"
+        );
+    }
+
+    #[test]
+    fn what_is_left_of_a_piece_takes_its_place() {
+        let mut ledger = Ledger::new(Checkpoint::of_pieces(vec!["2".to_owned()]));
+        ledger.goes_on("2", "2:03/04");
+        assert_eq!(ledger.checkpoint().retry, ["2:03/04"]);
+        ledger.done(None, "2:03/04");
+        assert!(ledger.checkpoint().is_complete());
+        ledger.goes_on("5", "5:03/04");
+        assert!(ledger.checkpoint().is_complete(), "it belongs to a batch");
     }
 
     #[test]

@@ -3,9 +3,10 @@
 //! It is JSON; MapProxy's own progress files are another format and are not read.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
 use std::hash::{BuildHasher as _, RandomState};
 use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
@@ -13,67 +14,68 @@ use serde_json::{Value, json};
 use tracing::warn;
 
 use super::ledger::Checkpoint;
+use super::task::Task;
 use crate::component::hex;
 use crate::replace::replace;
 
 const VERSION: u64 = 2;
 
-/// The state of all tasks of a run, and of others that were interrupted earlier.
-#[derive(Debug, Clone, PartialEq)]
+/// The state of all tasks of a run, and of others that were interrupted earlier. One run at a time has it.
+#[derive(Debug)]
 pub(crate) struct ProgressFile {
     path: PathBuf,
-    /// The number of the run; one that goes on has it too.
-    pub(crate) run: u64,
+    /// what keys begin with: another seed configuration has other tasks
+    seed_conf: String,
     tasks: BTreeMap<String, Checkpoint>,
+    _lock: RunLock,
 }
 
 impl ProgressFile {
-    /// For a run that begins now, or one that goes on.
-    pub(crate) fn open(path: &Path, goes_on: bool) -> Self {
-        let mut file = Self::read(path).unwrap_or_else(|reason| {
-            if goes_on {
-                warn!(file = %path.display(), "{reason}; beginning anew");
-            }
-            Self::empty(path)
-        });
-        if !goes_on {
-            file.run = new_run();
-        }
-        file
-    }
-
-    fn empty(path: &Path) -> Self {
-        Self {
+    /// With what earlier runs left. `seed_conf`: absolute path of the seed configuration. `None`: another run has the file.
+    ///
+    /// # Errors
+    /// The file cannot be locked.
+    pub(crate) fn open(path: &Path, seed_conf: &Path) -> Result<Option<Self>> {
+        let Some(lock) = RunLock::take(path)? else {
+            return Ok(None);
+        };
+        let tasks = match fs::read(path) {
+            Ok(bytes) => parse(&bytes).unwrap_or_else(|| {
+                warn!(file = %path.display(), "this is no state of a run of this version; it is replaced");
+                BTreeMap::new()
+            }),
+            Err(error) if error.kind() == ErrorKind::NotFound => BTreeMap::new(),
+            Err(error) => return Err(error).with_context(|| format!("failed to read `{}`", path.display())),
+        };
+        Ok(Some(Self {
             path: path.to_owned(),
-            run: new_run(),
-            tasks: BTreeMap::new(),
-        }
+            seed_conf: seed_conf.display().to_string(),
+            tasks,
+            _lock: lock,
+        }))
     }
 
-    fn read(path: &Path) -> Result<Self, String> {
-        match fs::read(path) {
-            Ok(bytes) => parse(path, &bytes).ok_or_else(|| "this is no state of a run of this version".to_owned()),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Self::empty(path)),
-            Err(error) => Err(format!("failed to read the state of the last run: {error}")),
-        }
+    fn key(&self, task: &Task) -> String {
+        format!("{}\t{}", self.seed_conf, task.key())
     }
 
-    pub(crate) fn task(&self, key: &str) -> Checkpoint {
-        self.tasks.get(key).cloned().unwrap_or_default()
+    pub(crate) fn task(&self, task: &Task) -> Checkpoint {
+        self.tasks.get(&self.key(task)).cloned().unwrap_or_default()
     }
 
-    pub(crate) fn set(&mut self, key: &str, checkpoint: Checkpoint) {
-        self.tasks.insert(key.to_owned(), checkpoint);
+    pub(crate) fn set(&mut self, task: &Task, checkpoint: Checkpoint) {
+        self.tasks.insert(self.key(task), checkpoint);
     }
 
     /// Forgets a task; the others stay.
-    pub(crate) fn forget(&mut self, key: &str) {
-        self.tasks.remove(key);
+    pub(crate) fn forget(&mut self, task: &Task) {
+        self.tasks.remove(&self.key(task));
     }
 
-    /// Forgets all tasks.
+    /// Forgets all tasks of the seed configuration, also those it had earlier.
     pub(crate) fn clear(&mut self) {
-        self.tasks.clear();
+        let own = format!("{}\t", self.seed_conf);
+        self.tasks.retain(|key, _| !key.starts_with(&own));
     }
 
     /// Writes the file; readers see the old one or the whole new one.
@@ -84,6 +86,7 @@ impl ProgressFile {
             .map(|(key, task)| {
                 let value = json!({
                     "started": task.started,
+                    "run": task.run.map(|run| hex(&run.to_be_bytes())),
                     "planned": task.planned,
                     "cursor": task.cursor.as_deref().map(hex),
                     "progress": task.progress,
@@ -92,7 +95,7 @@ impl ProgressFile {
                 (key.clone(), value)
             })
             .collect();
-        let document = json!({ "version": VERSION, "run": hex(&self.run.to_be_bytes()), "tasks": tasks });
+        let document = json!({ "version": VERSION, "tasks": tasks });
         replace(&self.path, &serde_json::to_vec_pretty(&document)?, 0o666)
             .with_context(|| format!("failed to write `{}`", self.path.display()))
     }
@@ -102,11 +105,54 @@ impl ProgressFile {
         if !self.tasks.is_empty() {
             return self.write();
         }
-        match fs::remove_file(&self.path) {
-            Err(error) if error.kind() != ErrorKind::NotFound => {
-                Err(error).with_context(|| format!("failed to remove `{}`", self.path.display()))
+        remove(&self.path)
+    }
+}
+
+fn remove(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("failed to remove `{}`", path.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Held by the run that keeps its state in a file; a file beside it, since that one is replaced again and again. The system
+/// releases it when the process ends.
+#[derive(Debug)]
+struct RunLock {
+    path: PathBuf,
+    /// what is locked
+    _file: File,
+}
+
+impl RunLock {
+    /// `None`: another run has it.
+    fn take(state: &Path) -> Result<Option<Self>> {
+        let path = state.with_added_extension("lck");
+        let failed = || format!("failed to write `{}`", state.display());
+        loop {
+            let file = File::options().create(true).truncate(false).write(true).open(&path);
+            let file = file.with_context(failed)?;
+            match file.try_lock() {
+                Ok(()) => {}
+                Err(fs::TryLockError::WouldBlock) => return Ok(None),
+                Err(fs::TryLockError::Error(error)) => return Err(error).with_context(failed),
             }
-            _ => Ok(()),
+            // The last holder may have removed the file after we opened it.
+            let ours = file.metadata().with_context(failed)?.ino();
+            if fs::metadata(&path).is_ok_and(|named| named.ino() == ours) {
+                return Ok(Some(Self { path, _file: file }));
+            }
+        }
+    }
+}
+
+impl Drop for RunLock {
+    fn drop(&mut self) {
+        if let Err(error) = remove(&self.path) {
+            warn!("{error:#}");
         }
     }
 }
@@ -116,35 +162,35 @@ pub(crate) fn new_run() -> u64 {
     RandomState::new().hash_one(std::process::id())
 }
 
-fn parse(path: &Path, bytes: &[u8]) -> Option<ProgressFile> {
+fn parse(bytes: &[u8]) -> Option<BTreeMap<String, Checkpoint>> {
     let document: Value = serde_json::from_slice(bytes).ok()?;
     if document.get("version")?.as_u64()? != VERSION {
         return None;
     }
     let mut tasks = BTreeMap::new();
     for (key, task) in document.get("tasks")?.as_object()? {
-        let cursor = match task.get("cursor")? {
-            Value::Null => None,
-            text => Some(unhex(text.as_str()?)?),
+        let unhex = |field: &str| match task.get(field)? {
+            Value::Null => Some(None),
+            text => Some(Some(unhex(text.as_str()?)?)),
+        };
+        let run = match unhex("run")? {
+            Some(bytes) => Some(u64::from_be_bytes(bytes.try_into().ok()?)),
+            None => None,
         };
         let retry = task.get("retry")?.as_array()?.iter();
         tasks.insert(
             key.clone(),
             Checkpoint {
                 started: task.get("started")?.as_f64(),
+                run,
                 planned: task.get("planned")?.as_bool()?,
-                cursor,
+                cursor: unhex("cursor")?,
                 progress: task.get("progress")?.as_f64()?,
                 retry: retry.filter_map(|id| id.as_str().map(str::to_owned)).collect(),
             },
         );
     }
-    let run = unhex(document.get("run")?.as_str()?)?;
-    Some(ProgressFile {
-        path: path.to_owned(),
-        run: u64::from_be_bytes(run.try_into().ok()?),
-        tasks,
-    })
+    Some(tasks)
 }
 
 fn unhex(text: &str) -> Option<Vec<u8>> {
@@ -158,63 +204,76 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::task::fixture;
     use super::*;
 
     fn path(name: &str) -> PathBuf {
         std::env::temp_dir().join(format!("mapproxy-progress-{name}-{}", std::process::id()))
     }
 
+    fn open(path: &Path, seed_conf: &str) -> ProgressFile {
+        let file = ProgressFile::open(path, Path::new(seed_conf)).unwrap();
+        file.expect("nobody has it")
+    }
+
     #[test]
     fn what_is_written_is_read() {
         let path = path("round");
-        let mut file = ProgressFile::open(&path, false);
+        let (task, other) = (fixture("a"), fixture("b"));
         let checkpoint = Checkpoint {
             started: Some(1234.5),
+            run: Some(u64::MAX - 1),
             planned: false,
             cursor: Some(vec![0, 1, 255]),
             progress: 0.25,
             retry: vec!["1/0/0".to_owned()],
         };
-        file.set("a task", checkpoint.clone());
-        file.set("another", Checkpoint::default());
+        let mut file = open(&path, "/one.yaml");
+        file.set(&task, checkpoint.clone());
+        file.set(&other, Checkpoint::default());
         file.write().unwrap();
-        let mut read = ProgressFile::open(&path, true);
-        assert_eq!(read, file);
-        assert_eq!(read.task("a task"), checkpoint);
-        assert_eq!(read.task("a third"), Checkpoint::default());
+        drop(file);
 
-        let new = ProgressFile::open(&path, false);
-        assert_ne!(new.run, file.run);
-        assert_eq!(
-            new.task("a task"),
-            checkpoint,
-            "it is the run that says what it begins anew"
-        );
+        let mut twin = open(&path, "/two.yaml");
+        assert_eq!(twin.task(&task), Checkpoint::default(), "that is another configuration");
+        twin.set(&task, Checkpoint::default());
+        twin.write().unwrap();
+        twin.clear();
+        twin.finish().unwrap();
+        drop(twin);
 
-        read.forget("a task");
-        read.finish().unwrap();
-        assert_eq!(ProgressFile::open(&path, true), read);
-        read.clear();
-        read.finish().unwrap();
-        read.finish().unwrap();
+        let mut file = open(&path, "/one.yaml");
+        assert_eq!(file.task(&task), checkpoint);
+        file.forget(&other);
+        file.finish().unwrap();
+        assert!(path.exists(), "one is left");
+        file.clear();
+        file.finish().unwrap();
+        file.finish().unwrap();
         assert!(!path.exists());
     }
 
     #[test]
+    fn one_run_at_a_time_has_it() {
+        let path = path("lock");
+        let first = open(&path, "/one.yaml");
+        assert!(ProgressFile::open(&path, Path::new("/one.yaml")).unwrap().is_none());
+        drop(first);
+        assert!(!path.with_added_extension("lck").exists());
+        drop(open(&path, "/one.yaml"));
+    }
+
+    #[test]
     fn other_files_are_no_state() {
-        let path = path("other");
         for text in [
             "",
             "{}",
             "\u{80}pickle",
-            r#"{"version": 3, "run": "0011223344556677", "tasks": {}}"#,
-            r#"{"version": 2, "run": "00", "tasks": {}}"#,
-            r#"{"version": 2, "run": "0011223344556677", "tasks": {"a": {"cursor": "0"}}}"#,
+            r#"{"version": 3, "tasks": {}}"#,
+            r#"{"version": 2, "tasks": {"a": {"cursor": "0"}}}"#,
         ] {
-            fs::write(&path, text).unwrap();
-            assert!(ProgressFile::open(&path, true).tasks.is_empty(), "{text}");
-            assert!(ProgressFile::read(&path).is_err(), "{text}");
+            assert!(parse(text.as_bytes()).is_none(), "{text}");
         }
-        fs::remove_file(&path).unwrap();
+        assert!(parse(br#"{"version": 2, "tasks": {}}"#).is_some());
     }
 }

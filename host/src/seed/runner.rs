@@ -28,6 +28,12 @@ const LONGEST_RETRY_WAIT: Duration = Duration::from_mins(10);
 /// Tries of a piece whose lock somebody else holds.
 const BUSY_TRIES: u32 = 100;
 const BUSY_WAIT: Duration = Duration::from_millis(100);
+/// While more pieces than that wait for another try no new ones are planned: a source that is down must not fill the
+/// memory.
+const MOST_LATER: usize = 10_000;
+/// With more pieces to name than that the state is saved less often: it takes a while.
+const LONG_STATE: usize = 10_000;
+const LONG_STATE_TICKS: u64 = 30;
 /// Tries to plan, before it is taken for impossible.
 const PLAN_TRIES: u32 = 3;
 
@@ -161,6 +167,7 @@ impl Runner {
         save: &mut dyn FnMut(Checkpoint),
     ) -> Result<Ended> {
         let started = from.started.unwrap_or(self.options.started);
+        let run = from.run.unwrap_or(self.options.run);
         let alone = |id: &String| Job {
             id: id.clone(),
             level: None,
@@ -172,6 +179,7 @@ impl Runner {
             runner: self,
             options: Options {
                 started,
+                run,
                 ..self.options
             },
             task,
@@ -182,6 +190,7 @@ impl Runner {
             ready: from.retry.iter().map(alone).collect(),
             ledger: Ledger::new(Checkpoint {
                 started: Some(started),
+                run: Some(run),
                 ..from
             }),
             planner: None,
@@ -203,6 +212,7 @@ impl Work<'_> {
     async fn run(&mut self, save: &mut dyn FnMut(Checkpoint)) -> Result<Ended> {
         let mut stop = self.runner.stop.clone();
         let mut tick = tokio::time::interval_at(Instant::now() + TICK, TICK);
+        let mut ticks = 0_u64;
         loop {
             if *stop.borrow_and_update() >= 1 {
                 self.ended = self.ended.or(Some(Ended::Interrupted));
@@ -234,7 +244,10 @@ impl Work<'_> {
                 }
                 batch = next_batch(&mut self.planner) => self.take_batch(batch)?,
                 _ = tick.tick() => {
-                    save(self.ledger.checkpoint());
+                    ticks += 1;
+                    if self.ledger.kept() < LONG_STATE || ticks.is_multiple_of(LONG_STATE_TICKS) {
+                        save(self.ledger.checkpoint());
+                    }
                     self.show();
                 }
                 () = sleep_until(wake) => {}
@@ -277,7 +290,8 @@ impl Work<'_> {
 
     /// Keeps some pieces ready.
     fn plan_ahead(&mut self) {
-        if self.planned || self.planner.is_some() || self.ready.len() > self.window.size() * 2 + BATCH as usize / 2 {
+        let enough = self.ready.len() > self.window.size() * 2 + BATCH as usize / 2 || self.later.len() > MOST_LATER;
+        if self.planned || self.planner.is_some() || enough {
             return;
         }
         let (guests, app) = (Arc::clone(&self.runner.guests), Arc::clone(&self.runner.app));
@@ -291,7 +305,7 @@ impl Work<'_> {
     }
 
     fn take_batch(&mut self, batch: Result<Batch, Failure>) -> Result<()> {
-        let batch = match batch {
+        let mut batch = match batch {
             Ok(batch) => batch,
             Err(Failure::Permanent(reason)) => bail!("{}: {reason}", self.task.title()),
             Err(Failure::Again(reason) | Failure::Busy(reason)) => {
@@ -305,6 +319,7 @@ impl Work<'_> {
         self.plan_failures = 0;
         self.planned = batch.cursor.is_none();
         self.cursor.clone_from(&batch.cursor);
+        batch.pieces.retain(|piece| !self.ledger.knows(&piece.id));
         let number = self.ledger.planned(batch.pieces.len(), batch.cursor, batch.progress);
         let jobs = batch.pieces.into_iter().map(|piece| Job {
             id: piece.id,
@@ -388,7 +403,10 @@ impl Work<'_> {
             Ok(report) => {
                 self.output.did(self.task, job.level, &report);
                 match report.rest {
-                    Some(rest) => self.ready.push_front(Job { id: rest, ..job }),
+                    Some(rest) => {
+                        self.ledger.goes_on(&job.id, &rest);
+                        self.ready.push_front(Job { id: rest, ..job });
+                    }
                     None => self.ledger.done(job.batch, &job.id),
                 }
                 return;
