@@ -5,22 +5,22 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use md5::{Digest as _, Md5};
-use quick_xml::events::Event;
 
-use crate::config::model::{Application, OnErrorRule, Source, SourceHttp};
+use super::session::basic;
+use super::told::{Secrets, words};
+use crate::config::model::{Application, OnErrorRule, Source, SourceHttp, SourceKind};
 use crate::http::{Headers, HttpFailure, HttpReply, HttpRequest, PostBody};
 use crate::layer::{LayerError, Session, Slots, Upstream};
-use crate::request::QueryParams;
+use crate::request::form_encode;
 
 const USER_AGENT: &str = concat!("mapproxy.wasm/", env!("CARGO_PKG_VERSION"));
-
-/// Characters of a server's words that are told.
-const MOST_SAID: usize = 300;
 
 /// Makes requests to the server of one source and judges its answers.
 #[derive(Debug, Clone)]
 pub struct SourceClient {
     http: Rc<SourceHttp>,
+    /// of a WMS: URLs do not have them where they are posted
+    params: Rc<[(String, String)]>,
     on_error: Rc<[OnErrorRule]>,
     concurrent_requests: u32,
     lock_dir: Rc<str>,
@@ -29,8 +29,13 @@ pub struct SourceClient {
 
 impl SourceClient {
     pub fn new(source: &Source, application: &Application) -> Self {
+        let params = match &source.kind {
+            SourceKind::Wms(wms) => wms.params.clone(),
+            _ => Vec::new(),
+        };
         Self {
             http: Rc::new(source.http.clone()),
+            params: params.into(),
             on_error: source.on_error.clone().into(),
             concurrent_requests: source.concurrent_requests,
             lock_dir: application.lock_dir.as_str().into(),
@@ -42,6 +47,7 @@ impl SourceClient {
     pub fn without_source(http: &SourceHttp, application: &Application) -> Self {
         Self {
             http: Rc::new(http.clone()),
+            params: Rc::from([]),
             on_error: Rc::from([]),
             concurrent_requests: 0,
             lock_dir: application.lock_dir.as_str().into(),
@@ -127,28 +133,31 @@ impl SourceClient {
         })
     }
 
-    /// A failure for operators: the server, the cause, and what the server says of it. Neither the URL, whose query may
-    /// hold a key, nor what else is secret.
+    /// A failure for operators: the server, the cause, and what the server says of it, without what may be secret.
     pub fn detail(&self, url: &str, cause: &str, reply: Option<&HttpReply>) -> String {
-        let mut detail = format!("`{}`: {cause}", netloc(url));
-        if let Some(said) = reply.and_then(|reply| said(reply, &self.secrets(url))) {
+        let secrets = self.secrets(url);
+        let mut detail = format!("`{}`: {}", netloc(url), secrets.hidden_in(cause));
+        let said = reply.and_then(words).map(|words| secrets.hidden_in(&words));
+        if let Some(said) = said.filter(|said| !said.is_empty()) {
             detail.push_str(": ");
             detail.push_str(&said);
         }
         detail
     }
 
-    /// What a server was given to know us by, in case it repeats it.
-    fn secrets(&self, url: &str) -> Vec<String> {
-        const NAMES: [&str; 6] = ["key", "token", "pass", "secret", "auth", "sig"];
-        let query = QueryParams::parse(url.split_once('?').map_or("", |(_, query)| query));
-        let is_secret = |name: &str| NAMES.iter().any(|secret| name.to_ascii_lowercase().contains(secret));
-        let in_query = query.iter().filter(|(name, _)| is_secret(name)).map(|(_, value)| value);
-        let in_headers = self.http.headers.iter().map(|(_, value)| value.clone());
-        let password = self.http.credentials.iter().map(|(_, password)| password.clone());
-        let all = in_query.chain(in_headers).chain(password);
-        // what is shorter is part of many words
-        all.filter(|secret| secret.len() > 3).collect()
+    fn secrets(&self, url: &str) -> Secrets {
+        let mut secrets = Secrets::default();
+        secrets.add_url(url);
+        for (name, value) in self.params.iter() {
+            secrets.add_param(&format!("{}={}", form_encode(name), form_encode(value)));
+        }
+        for (name, value) in &self.http.headers {
+            secrets.add_header(name, value);
+        }
+        if let Some((user, password)) = &self.http.credentials {
+            secrets.add_header("Authorization", &basic(user, password));
+        }
+        secrets
     }
 
     /// What the configuration says about this failure: the rule for its status, else the one for `other`.
@@ -191,64 +200,6 @@ fn netloc(url: &str) -> &str {
     rest.split(['/', '?', '#']).next().unwrap_or(rest)
 }
 
-/// What an answer that is no map says in words, on one line: plain text, or the texts and codes of an XML document (an
-/// exception). Pages of HTML are for people at a browser.
-fn said(reply: &HttpReply, secrets: &[String]) -> Option<String> {
-    let content_type = reply.headers.get("content-type")?.to_ascii_lowercase();
-    let text = if content_type.contains("html") {
-        return None;
-    } else if content_type.contains("xml") {
-        text_of_xml(&reply.body)
-    } else if content_type.contains("text/plain") || content_type.contains("json") {
-        let begin = reply.body.get(..MOST_SAID * 8).unwrap_or(&reply.body);
-        String::from_utf8_lossy(begin).into_owned()
-    } else {
-        return None;
-    };
-    let words: Vec<&str> = text.split_whitespace().map(without_query).collect();
-    let line = secrets
-        .iter()
-        .fold(words.join(" "), |line, secret| line.replace(secret, "…"));
-    let mut short: String = line.chars().take(MOST_SAID).collect();
-    if short.len() < line.len() {
-        short.push('…');
-    }
-    (!short.is_empty()).then_some(short)
-}
-
-fn text_of_xml(document: &[u8]) -> String {
-    let mut reader = quick_xml::Reader::from_reader(document);
-    let mut text = String::new();
-    loop {
-        match reader.read_event() {
-            Ok(Event::Start(tag) | Event::Empty(tag)) => {
-                text.push(' ');
-                for code in ["code", "exceptionCode"] {
-                    if let Ok(Some(code)) = tag.try_get_attribute(code) {
-                        text.push_str(&code.value);
-                        text.push_str(": ");
-                    }
-                }
-            }
-            Ok(Event::Text(part)) => text.push_str(&part),
-            Ok(Event::CData(part)) => text.push_str(&part),
-            Ok(Event::GeneralRef(name)) => {
-                text.push_str(quick_xml::escape::resolve_predefined_entity(&name).unwrap_or("?"));
-            }
-            Ok(Event::Eof) | Err(_) => return text,
-            Ok(_) => {}
-        }
-    }
-}
-
-/// A URL without its query, any other word as it is.
-fn without_query(word: &str) -> &str {
-    match word.split_once('?') {
-        Some((page, _)) if word.contains("://") => page,
-        _ => word,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -265,6 +216,7 @@ mod tests {
         };
         SourceClient {
             http: Rc::new(http),
+            params: Rc::from([]),
             on_error: on_error.into(),
             concurrent_requests: 2,
             lock_dir: "/locks".into(),
@@ -339,38 +291,44 @@ mod tests {
         assert!(client(Vec::new(), true).judge("http://h/s", Ok(reply(203))).is_ok());
     }
 
+    #[track_caller]
+    fn check_detail(
+        client: &SourceClient,
+        url: &str,
+        answer: Result<(u16, &str, impl Into<Vec<u8>>), HttpFailure>,
+        expect: &str,
+    ) {
+        let answer = answer.map(|(status, content_type, body)| {
+            let mut reply = reply(status);
+            reply.headers.set("content-type", content_type);
+            reply.body = body.into();
+            reply
+        });
+        let failure = client.judge(url, answer).unwrap_err();
+        assert_eq!(
+            LayerError::from(failure).detail(),
+            format!("`maps.example.org:8080`: {expect}")
+        );
+    }
+
     #[test]
-    fn operators_are_told_the_cause_and_no_secrets() {
-        let url = "http://maps.example.org:8080/s?layers=a&api_key=k%33yk3y";
+    fn operators_are_told_the_cause_and_the_words() {
+        let url = "http://maps.example.org:8080/s?layers=a";
         let check = |answer: Result<(u16, &str, &str), HttpFailure>, expect: &str| {
-            let answer = answer.map(|(status, content_type, body)| {
-                let mut reply = reply(status);
-                reply.headers.set("content-type", content_type);
-                reply.body = body.as_bytes().to_vec();
-                reply
-            });
-            let failure = client(Vec::new(), true).judge(url, answer).unwrap_err();
-            assert_eq!(
-                LayerError::from(failure).detail(),
-                format!("`maps.example.org:8080`: {expect}")
-            );
+            check_detail(&client(Vec::new(), true), url, answer, expect);
         };
         check(Err(refused()), "connection failed: refused");
         let invalid = HttpFailure::InvalidUrl {
             url: url.to_owned(),
-            reason: "refused by the host".to_owned(),
+            reason: format!("redirect from `{url}`"),
         };
-        check(Err(invalid), "invalid URL: refused by the host");
-        check(Ok((503, "text/html", "<h1>Sorry</h1>")), "HTTP status 503");
-        check(Ok((500, "text/plain", " disk\n full ")), "HTTP status 500: disk full");
         check(
-            Ok((
-                403,
-                "text/plain",
-                "k3yk3y is no key of user with pass, see http://h/s?x=1 please",
-            )),
-            "HTTP status 403: … is no key of user with …, see http://h/s please",
+            Err(invalid),
+            "invalid URL: redirect from `http://maps.example.org:8080/s",
         );
+        check(Ok((503, "text/html", "<h1>Sorry</h1>")), "HTTP status 503");
+        check(Ok((503, "text/plain", "\x07\n")), "HTTP status 503");
+        check(Ok((500, "text/plain", " disk\n full ")), "HTTP status 500: disk full");
         check(
             Ok((
                 400,
@@ -382,9 +340,150 @@ mod tests {
         );
         check(Ok((400, "text/xml", "<a>broken <")), "HTTP status 400: broken");
         check(
-            Ok((400, "text/plain", &"x".repeat(301))),
-            &format!("HTTP status 400: {}…", "x".repeat(300)),
+            Ok((400, "text/plain", &"é".repeat(301))),
+            &format!("HTTP status 400: {}…", "é".repeat(300)),
         );
+        check(
+            Ok((400, "text/plain", &"é".repeat(300))),
+            &format!("HTTP status 400: {}", "é".repeat(300)),
+        );
+    }
+
+    #[test]
+    fn words_of_servers_cannot_command_terminals() {
+        let url = "http://maps.example.org:8080/s";
+        check_detail(
+            &client(Vec::new(), true),
+            url,
+            Ok((
+                500,
+                "text/plain",
+                "\x1b[31mred\x1b[0m\x07 \u{9b}2Jgone\r\x08 \u{202e}turned\u{202c} \u{2066}\u{2069}\u{2028}é",
+            )),
+            "HTTP status 500: [31mred[0m 2Jgone turned é",
+        );
+        let cause = client(Vec::new(), true).detail(url, "no image but `text/\x1b[2J`", None);
+        assert_eq!(cause, "`maps.example.org:8080`: no image but `text/[2J`");
+    }
+
+    #[test]
+    fn only_the_begin_of_an_answer_is_read() {
+        let url = "http://maps.example.org:8080/s?id=k3yk3y";
+        let check = |content_type: &str, body: String, expect: &str| {
+            let answer = Ok((500, content_type, body));
+            check_detail(&client(Vec::new(), true), url, answer, expect);
+        };
+        let begin = "<e>no</e>";
+        // the cut goes through the key, and through a character
+        let until = (8 << 10) - begin.len() - 4;
+        check(
+            "text/xml",
+            format!("{begin}{}<e> k3yk3y</e>", " ".repeat(until - 3)),
+            "HTTP status 500: no",
+        );
+        check(
+            "text/plain",
+            format!("no{}k3yk3y", " ".repeat(until + 8)),
+            "HTTP status 500: no",
+        );
+        for indent in ["", " "] {
+            check(
+                "text/xml",
+                format!("{indent}<e>no {}</e>", "é".repeat(8 << 10)),
+                "HTTP status 500: no",
+            );
+        }
+        check(
+            "text/xml",
+            format!("<!--{}-->{begin}", "-".repeat(9 << 10)),
+            "HTTP status 500",
+        );
+    }
+
+    #[test]
+    fn operators_are_told_no_secrets() {
+        let host = "http://maps.example.org:8080";
+        let told = |client: &SourceClient, url: &str, body: &str, expect: &str| {
+            let answer = Ok((403, "text/plain", body));
+            check_detail(
+                client,
+                &format!("{host}{url}"),
+                answer,
+                &format!("HTTP status 403: {expect}"),
+            );
+        };
+        let with = |name: &str, value: &str| {
+            let mut client = client(Vec::new(), true);
+            Rc::make_mut(&mut client.http).headers = vec![(name.to_owned(), value.to_owned())];
+            client
+        };
+        let plain = with("X-Key", "a");
+
+        // headers: words, and what they assign
+        let bearer = with("Authorization", "Bearer XYZ-1");
+        told(&bearer, "/s", "invalid Bearer token XYZ-1.", "invalid Bearer token ….");
+        told(&with("X-Key", "XYZ1"), "/s", "invalid: XYZ1", "invalid: …");
+        let cookie = with("Cookie", "session=XYZ1; lang=\"klingon\"");
+        told(&cookie, "/s", "session XYZ1 speaks klingon", "session … speaks …");
+        let accept = with("Accept", "image/png");
+        told(&accept, "/s", "no image/png here", "no image/png here");
+        // `user:pa:ss` and `user:pass`
+        let basic = with("Authorization", "Basic dXNlcjpwYTpzcw==");
+        told(
+            &basic,
+            "/s",
+            "user may not pa:ss with Basic dXNlcjpwYTpzcw==",
+            "… may not … with Basic …",
+        );
+        told(
+            &plain,
+            "/s",
+            "user may not pass with Basic dXNlcjpwYXNz",
+            "… may not … with Basic …",
+        );
+
+        // parameters that are none of the protocol's, as they were sent and decoded
+        told(&plain, "/s?a=k%33yk3y", "k3yk3y, k%33yk3y", "…, …");
+        told(&plain, "/s?licence=a%2Fb%26c=d", "a%2Fb%26c=d or a/b&c=d", "… or …");
+        told(&plain, "/s?a=my+key", "my key, my+key", "…, …");
+        told(&plain, "/s?k3yk3y", "k3yk3y", "…");
+        told(&plain, "/s?api_key=123456", "123456", "…");
+        let protocol = "/s?LAYERS=roads&Format=image%2Fpng&VERSION=1.1.1&bbox=0.0,1e-07,2,3&dpi=9600&tiled=true\
+                        &map=/maps/osm.map&srs=EPSG%3A3857&STYLES=";
+        let words = "true: no roads as image/png of 1.1.1 in EPSG:3857 for 0.0,1e-07,2,3 at 9600 in /maps/osm.map";
+        told(&plain, protocol, words, words);
+        let posted = SourceClient {
+            params: Rc::from([("licence".to_owned(), "k3y/k3y".to_owned())]),
+            ..with("X-Key", "a")
+        };
+        told(&posted, "/s", "k3y/k3y or k3y%2Fk3y", "… or …");
+
+        // paths, and parts of them that look like keys
+        let path = "/tiles/k3yk3yk3y/3/4/5.png";
+        told(
+            &plain,
+            path,
+            "/srv/tiles/k3yk3yk3y/3/4/5.png is no tile",
+            "/srv… is no tile",
+        );
+        told(&plain, path, "tiles of k3yk3yk3y, level 3", "tiles of …, level 3");
+        told(&plain, "/keykeykey/3/4/5.png", "no /keykeykey/3/4/5.png", "no …");
+        told(&plain, "/s/%6B3yk3yk3y/3", "k3yk3yk3y or %6B3yk3yk3y", "… or …");
+        check_detail(
+            &plain,
+            &format!("{host}{path}"),
+            Ok((
+                403,
+                "application/json",
+                r#"{"path": "\/tiles\/k3yk3yk3y\/3\/4\/5.png"}"#,
+            )),
+            r#"HTTP status 403: {"path": "…"}"#,
+        );
+
+        // other URLs have parameters as well
+        told(&plain, "/s", "see http://h/s?x please", "see http://h/s please");
+        told(&plain, "/s", "GET /wms?pw=a b&pw=c failed", "GET /wms b failed");
+        told(&plain, "/s", "why? ok?", "why? ok?");
     }
 
     #[test]

@@ -264,11 +264,25 @@ impl Seeder {
             Some(RefreshBefore::Time(time)) => Some(*time),
             Some(RefreshBefore::FileTime(path)) => {
                 let info = self.platform.files().info(path, Links::Follow);
-                // where its directory is missing as well, an instance was not given it, and has "no permission"
-                let missing = |_error| Failure::Final(format!("the file `{path}`, whose age counts, cannot be found"));
-                Some(info.map_err(missing)?.modified.0)
+                Some(info.map_err(|error| ageless(path, &error))?.modified.0)
             }
         })
+    }
+}
+
+/// The age of a file that counts cannot be told.
+fn ageless(path: &str, error: &FileError) -> Failure {
+    let file = format!("the file `{path}`, whose age counts, cannot be found");
+    match error {
+        FileError::NotFound { .. } => Failure::Final(file),
+        // an instance is not given a directory that is missing
+        FileError::NotPermitted { .. } => Failure::Final(format!(
+            "{file}: there is no permission for it, or its directory is missing"
+        )),
+        FileError::LeadsOut { .. } => Failure::Final(format!("the age of a file counts that cannot be read: {error}")),
+        FileError::AlreadyExists { .. } | FileError::Other { .. } => {
+            Failure::Again(format!("the age of a file counts that cannot be read: {error}"))
+        }
     }
 }
 

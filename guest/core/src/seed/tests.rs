@@ -2,11 +2,11 @@
 
 use std::rc::Rc;
 
-use super::{Batch, Failure, Options, Report, Seeder, fixture};
+use super::{Batch, Failure, Options, Report, Seeder, ageless, fixture};
 use crate::http::{Headers, HttpReply};
 use crate::image::{ImageFormat, ImageOptions, MapImage, filled};
 use crate::platform::memory::{EPOCH, MemoryPlatform};
-use crate::platform::{Platform, UnixTime};
+use crate::platform::{FileError, Platform, UnixTime};
 
 const MAPPROXY: &str = "
 layers: [{name: a, title: a, sources: [c]}]
@@ -332,4 +332,29 @@ fn a_missing_file_whose_age_counts_stops_the_task_before_it_runs() {
     );
     world.memory.insert("/etc/marker", b"", UnixTime(EPOCH));
     assert_eq!(unusable(), None);
+}
+
+#[test]
+fn a_file_whose_age_cannot_be_told_has_a_reason() {
+    let path = || "/m".to_owned();
+    let check = |error: FileError, is_final: bool, expect: &str| {
+        let failure = ageless("/m", &error);
+        assert_eq!(matches!(failure, Failure::Final(_)), is_final, "{failure:?}");
+        assert_eq!(failure.to_string(), expect);
+    };
+    check(
+        FileError::NotFound { path: path() },
+        true,
+        "the file `/m`, whose age counts, cannot be found",
+    );
+    let expect =
+        "the file `/m`, whose age counts, cannot be found: there is no permission for it, or its directory is missing";
+    check(FileError::NotPermitted { path: path() }, true, expect);
+    let link = "/m".to_owned();
+    let leads_out = FileError::LeadsOut { path: path(), link };
+    let expect = "the age of a file counts that cannot be read: `/m` is a link out of the directories of the configuration; `/m` is not followed there";
+    check(leads_out, true, expect);
+    let reason = "I/O error".to_owned();
+    let expect = "the age of a file counts that cannot be read: `/m`: I/O error";
+    check(FileError::Other { path: path(), reason }, false, expect);
 }

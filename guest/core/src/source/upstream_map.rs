@@ -3,7 +3,7 @@
 
 use std::rc::Rc;
 
-use crate::client::{SourceClient, UpstreamFailure};
+use crate::client::{SourceClient, UpstreamFailure, begin, printable};
 use crate::config::model::{OnErrorRule, Source};
 use crate::http::HttpReply;
 use crate::image::{
@@ -170,7 +170,7 @@ impl UpstreamMap {
     }
 
     fn no_image(&self, reply: &HttpReply) -> UpstreamFailure {
-        let begin: String = String::from_utf8_lossy(&reply.body).chars().take(200).collect();
+        let begin = printable(&String::from_utf8_lossy(begin(&reply.body, 200)));
         log::warn!(target: "mapproxy.source", "no image from `{}`, it begins with: {begin}", self.url);
         let reason = if claims_to_be_image(reply) {
             " (error while processing image file)"
