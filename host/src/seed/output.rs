@@ -280,7 +280,9 @@ impl Output {
         let tiles = (done - last_made) as f64 / seconds;
         let asked = progress.requests.saturating_sub(last_requests) as f64 / seconds;
         let elapsed = running.started.elapsed().as_secs_f64();
-        let left = (share > first && elapsed > 2.0)
+        // A share that grows because pieces wait for another try tells nothing.
+        let went_well = done + running.totals.there + running.totals.nothing > 0;
+        let left = (went_well && share > first && elapsed > 2.0)
             .then(|| Duration::try_from_secs_f64(elapsed * (1.0 - share) / (share - first)).ok())
             .flatten();
         let mut text = String::new();
