@@ -5,6 +5,7 @@ pub(crate) mod args;
 mod concurrency;
 mod gate;
 mod ledger;
+mod lock;
 pub(crate) mod map;
 mod output;
 mod progress_file;
@@ -14,6 +15,7 @@ mod task;
 pub(crate) use self::concurrency::Concurrency;
 pub(crate) use self::gate::{Rates, Turnstile};
 pub(crate) use self::ledger::Checkpoint;
+pub(crate) use self::lock::ProcessLock;
 pub(crate) use self::output::{
     Output, OutputFormat, Style, beside_bars, err, estimate_line, estimate_text, estimated_bytes, least_time,
 };

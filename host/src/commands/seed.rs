@@ -27,8 +27,8 @@ use crate::outbound::{Outbound, OutboundLimits};
 use crate::seed::args::SeedArgs;
 use crate::seed::map::{self, TaskMap};
 use crate::seed::{
-    Checkpoint, Concurrency, Ended, Failed, Output, PieceList, ProgressFile, Rates, Retries, Runner, Style, Task,
-    Turnstile, err, estimate_line, estimate_text, estimated_bytes, least_time, new_run,
+    Checkpoint, Concurrency, Ended, Failed, Output, PieceList, ProcessLock, ProgressFile, Rates, Retries, Runner,
+    Style, Task, Turnstile, err, estimate_line, estimate_text, estimated_bytes, least_time, new_run,
 };
 
 /// Instances beside those of pieces: one that plans, one that counts.
@@ -336,10 +336,13 @@ impl Run<'_> {
                 self.describe(&task, &from).await?;
             } else if from.is_complete() {
                 self.output.note(&format!("{}: nothing is left to do", task.title()));
-            } else if let Some(_lock) = CacheLock::take(&task, self.args.use_cache_lock)? {
-                passed = 0;
-                ended = self.task(&task, from).await?;
             } else {
+                let lock = self.args.use_cache_lock.then(|| cache_lock(&task)).transpose()?;
+                if !matches!(lock, Some(None)) {
+                    passed = 0;
+                    ended = self.task(&task, from).await?;
+                    continue;
+                }
                 if self.args.quiet == 0 && told.insert(task.key()) {
                     err(&format!(
                         "{}: another seed works on this cache, waiting for it",
@@ -350,6 +353,7 @@ impl Run<'_> {
                 waiting.push_back((task, from));
                 passed += 1;
                 if passed >= waiting.len() {
+                    passed = 0;
                     tokio::select! {
                         () = tokio::time::sleep(Duration::from_secs(1)) => {}
                         _ = stop.changed() => {}
@@ -517,46 +521,12 @@ pub(super) fn stop_on_signals(stop: &watch::Sender<u8>) -> Result<()> {
     Ok(())
 }
 
-/// Held while a cache is worked on, see `--use-cache-lock`. The system releases it when the process ends.
-struct CacheLock(Option<(File, PathBuf)>);
-
-impl CacheLock {
-    /// `None`: another process has it. No lock if none is wanted.
-    fn take(task: &Task, wanted: bool) -> Result<Option<Self>> {
-        if !wanted {
-            return Ok(Some(Self(None)));
-        }
-        let name: String = task
-            .info
-            .cache
-            .chars()
-            .map(|c| if c.is_alphanumeric() { c } else { '_' })
-            .collect();
-        let path = PathBuf::from(format!(".mapproxy_seed_{name}.lck"));
-        let file = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&path)
-            .with_context(|| format!("failed to open `{}`", path.display()))?;
-        match file.try_lock() {
-            Ok(()) => Ok(Some(Self(Some((file, path))))),
-            Err(fs::TryLockError::WouldBlock) => Ok(None),
-            Err(fs::TryLockError::Error(error)) => {
-                Err(error).with_context(|| format!("failed to lock `{}`", path.display()))
-            }
-        }
-    }
-}
-
-impl Drop for CacheLock {
-    fn drop(&mut self) {
-        if let Some((file, path)) = &self.0
-            && let Err(error) = file.unlock()
-        {
-            warn!(file = %path.display(), %error, "failed to release a lock");
-        }
-    }
+/// Held while a cache is worked on, see `--use-cache-lock`; `None`: another process has it.
+fn cache_lock(task: &Task) -> Result<Option<ProcessLock>> {
+    let cache = task.info.cache.chars();
+    let name: String = cache.map(|c| if c.is_alphanumeric() { c } else { '_' }).collect();
+    let path = PathBuf::from(format!(".mapproxy_seed_{name}.lck"));
+    ProcessLock::take(path.clone()).with_context(|| format!("failed to lock `{}`", path.display()))
 }
 
 /// How long it is too early for the next run.

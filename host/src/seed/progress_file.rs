@@ -3,10 +3,9 @@
 //! It is JSON; MapProxy's own progress files are another format and are not read.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs;
 use std::hash::{BuildHasher as _, RandomState};
 use std::io::ErrorKind;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
@@ -14,6 +13,7 @@ use serde_json::{Value, json};
 use tracing::warn;
 
 use super::ledger::Checkpoint;
+use super::lock::ProcessLock;
 use super::task::Task;
 use crate::component::hex;
 use crate::replace::replace;
@@ -27,7 +27,8 @@ pub(crate) struct ProgressFile {
     /// what keys begin with: another seed configuration has other tasks
     seed_conf: String,
     tasks: BTreeMap<String, Checkpoint>,
-    _lock: RunLock,
+    /// of a file beside it, since this one is replaced again and again
+    _lock: ProcessLock,
 }
 
 impl ProgressFile {
@@ -36,7 +37,8 @@ impl ProgressFile {
     /// # Errors
     /// The file cannot be locked.
     pub(crate) fn open(path: &Path, seed_conf: &Path) -> Result<Option<Self>> {
-        let Some(lock) = RunLock::take(path)? else {
+        let lock = ProcessLock::take(path.with_added_extension("lck"));
+        let Some(lock) = lock.with_context(|| format!("failed to write `{}`", path.display()))? else {
             return Ok(None);
         };
         let tasks = match fs::read(path) {
@@ -105,54 +107,11 @@ impl ProgressFile {
         if !self.tasks.is_empty() {
             return self.write();
         }
-        remove(&self.path)
-    }
-}
-
-fn remove(path: &Path) -> Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("failed to remove `{}`", path.display()))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Held by the run that keeps its state in a file; a file beside it, since that one is replaced again and again. The system
-/// releases it when the process ends.
-#[derive(Debug)]
-struct RunLock {
-    path: PathBuf,
-    /// what is locked
-    _file: File,
-}
-
-impl RunLock {
-    /// `None`: another run has it.
-    fn take(state: &Path) -> Result<Option<Self>> {
-        let path = state.with_added_extension("lck");
-        let failed = || format!("failed to write `{}`", state.display());
-        loop {
-            let file = File::options().create(true).truncate(false).write(true).open(&path);
-            let file = file.with_context(failed)?;
-            match file.try_lock() {
-                Ok(()) => {}
-                Err(fs::TryLockError::WouldBlock) => return Ok(None),
-                Err(fs::TryLockError::Error(error)) => return Err(error).with_context(failed),
+        match fs::remove_file(&self.path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(error).with_context(|| format!("failed to remove `{}`", self.path.display()))
             }
-            // The last holder may have removed the file after we opened it.
-            let ours = file.metadata().with_context(failed)?.ino();
-            if fs::metadata(&path).is_ok_and(|named| named.ino() == ours) {
-                return Ok(Some(Self { path, _file: file }));
-            }
-        }
-    }
-}
-
-impl Drop for RunLock {
-    fn drop(&mut self) {
-        if let Err(error) = remove(&self.path) {
-            warn!("{error:#}");
+            _ => Ok(()),
         }
     }
 }
