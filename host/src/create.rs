@@ -3,8 +3,9 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+
+use crate::replace::replace;
 
 /// A file of `etc/`.
 struct Template {
@@ -112,9 +113,9 @@ pub(crate) fn create(directory: &Path, program: &Path, replace: bool) -> Result<
 }
 
 /// Writes a Paste Deploy file for a configuration: the one for production, with its socket beside it.
-pub(crate) fn create_deployment(path: &Path, configuration: &Path, replace: bool) -> Result<(), CreateError> {
+pub(crate) fn create_deployment(path: &Path, configuration: &Path, force: bool) -> Result<(), CreateError> {
     ensure_plain(configuration)?;
-    if !replace && fs::symlink_metadata(path).is_ok() {
+    if !force && fs::symlink_metadata(path).is_ok() {
         return Err(CreateError::Exists(vec![path.to_owned()]));
     }
     let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -124,7 +125,7 @@ pub(crate) fn create_deployment(path: &Path, configuration: &Path, replace: bool
         .replace("unix:var/", "unix:")
         .replace("etc/config.ini", &name)
         .replace(" (nginx/, lighttpd/ and apache/ beside this file)", "");
-    fs::write(path, text).map_err(|error| CreateError::Write {
+    replace(path, text.as_bytes(), 0o666).map_err(|error| CreateError::Write {
         path: path.to_owned(),
         error,
     })
@@ -147,11 +148,8 @@ fn write(path: &Path, template: &Template, directory: &Path, program: &Path) -> 
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent)?;
     }
-    fs::write(path, adapt(template, directory, program))?;
-    if template.executable {
-        fs::set_permissions(path, fs::Permissions::from_mode(0o755))?;
-    }
-    Ok(())
+    let mode = if template.executable { 0o755 } else { 0o666 };
+    replace(path, adapt(template, directory, program).as_bytes(), mode)
 }
 
 /// Puts the paths of the new directory in place of those of the templates.
