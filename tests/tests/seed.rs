@@ -8,7 +8,6 @@ use anyhow::Result;
 use mapproxy_tests::command::{Ended, finish, run, start};
 use mapproxy_tests::sample::{Answer, Fault};
 use mapproxy_tests::site::Site;
-use tokio::process::Child;
 
 const CONFIGURATION: &str = "
 layers:
@@ -274,8 +273,14 @@ async fn old_tiles_are_cleaned_and_made_again() -> Result<()> {
     Ok(())
 }
 
-/// Lets a run end with SIGINT.
-async fn interrupt(run: Child) -> Result<()> {
+/// Begins a task and ends it with SIGINT after so many requests.
+async fn interrupted(site: &Site, task: &str, requests: usize) -> Result<()> {
+    site.sample.fault(Fault {
+        latency_ms: 50,
+        ..Fault::default()
+    });
+    let run = start(site.folder(), ["seed", "-s", "seed.yaml", "--seed", task, "-q"])?;
+    site.sample.requested(requests, PATIENCE).await?;
     let pid = run.id().and_then(|id| rustix::process::Pid::from_raw(id.cast_signed()));
     rustix::process::kill_process(pid.expect("it runs"), rustix::process::Signal::INT)?;
     let ended = finish(run).await?;
@@ -286,13 +291,7 @@ async fn interrupt(run: Child) -> Result<()> {
 #[tokio::test]
 async fn a_signal_ends_a_run_that_can_go_on() -> Result<()> {
     let site = site()?;
-    site.sample.fault(Fault {
-        latency_ms: 50,
-        ..Fault::default()
-    });
-    let child = start(site.folder(), "seed -s seed.yaml --seed=deep -q".split(' '))?;
-    site.sample.requested(10, PATIENCE).await?;
-    interrupt(child).await?;
+    interrupted(&site, "deep", 10).await?;
     assert!(site.folder().join(".mapproxy_seed_progress").exists());
     let needed = 22 + 64 + 256;
     let done = seed(&site, "--seed=deep --continue -q").await?;
@@ -677,14 +676,8 @@ async fn lists_are_for_the_tasks_that_have_such_tiles() -> Result<()> {
 #[tokio::test]
 async fn a_run_over_other_things_leaves_the_state_alone() -> Result<()> {
     let site = site()?;
-    site.sample.fault(Fault {
-        latency_ms: 50,
-        ..Fault::default()
-    });
-    let child = start(site.folder(), "seed -s seed.yaml --seed=deep_again -q".split(' '))?;
     let needed = 22 + 64 + 256;
-    site.sample.requested(needed / 2, PATIENCE).await?;
-    interrupt(child).await?;
+    interrupted(&site, "deep_again", needed / 2).await?;
     site.sample.reset();
     let state = site.folder().join(".mapproxy_seed_progress");
     std::fs::write(site.folder().join("list.txt"), "3/0/6\n")?;

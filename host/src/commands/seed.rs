@@ -248,7 +248,6 @@ async fn run(args: &SeedArgs, runner: &Runner, seed_conf: &Path) -> Result<ExitC
         args,
         runner,
         progress: progress.as_mut(),
-        is_list: list.is_some(),
         output: &mut output,
         left: Vec::new(),
     };
@@ -312,8 +311,6 @@ struct Run<'a> {
     runner: &'a Runner,
     /// `None`: no state is kept
     progress: Option<&'a mut ProgressFile>,
-    /// a list is worked off
-    is_list: bool,
     output: &'a mut Output,
     /// pieces of a list that were not tried
     left: Vec<Failed>,
@@ -377,11 +374,18 @@ impl Run<'_> {
         self.output
             .begin(task, about.as_deref(), self.runner.turnstile.requests());
         let (progress, mut last) = (&mut self.progress, Checkpoint::default());
+        let mut is_written = true;
         let mut save = |checkpoint: Checkpoint| {
             if let Some(progress) = progress {
                 progress.set(task, checkpoint);
-                if let Err(error) = progress.write() {
-                    warn!("{error:#}");
+                match progress.write() {
+                    Ok(()) => is_written = true,
+                    // once, not every second
+                    Err(error) if is_written => {
+                        is_written = false;
+                        warn!("{error:#}");
+                    }
+                    Err(_) => {}
                 }
             } else {
                 last = checkpoint;
@@ -395,7 +399,7 @@ impl Run<'_> {
 
     /// Notes what of a list is left; what has failed is noted already.
     fn leave(&mut self, task: &Task, from: &Checkpoint) {
-        if !self.is_list {
+        if self.args.tiles_file.is_none() {
             return;
         }
         let failed = self.output.failed_of(task);
